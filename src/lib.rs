@@ -65,8 +65,8 @@ pub mod websocket;
 pub use app::routing;
 pub use app::{
     Application, Completion, Context, Cookies, Event, EventStream, Extension, Form, FromContext, Html, Json,
-    Middleware, Next, Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, StaticFiles,
-    TrustedProxies, WebSocket, WebSocketHandler, WebSocketOptions,
+    Middleware, Multipart, MultipartForm, Next, Part, Path, Query, Redirect, RequestHandler, Responder, Response,
+    Routes, State, StaticFiles, TrustedProxies, UploadedFile, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
@@ -89,8 +89,9 @@ pub use websocket::SendError;
 /// [`pubsub::Position`], [`pubsub::Envelope`].
 pub mod prelude {
     pub use crate::app::{
-        Application, Context, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next, Path, Query,
-        Redirect, RequestHandler, Responder, Routes, State, WebSocket, WebSocketHandler, WebSocketOptions,
+        Application, Context, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Multipart,
+        MultipartForm, Next, Path, Query, Redirect, RequestHandler, Responder, Routes, State, WebSocket,
+        WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     #[doc(no_inline)]
@@ -123,6 +124,8 @@ mod documents {
     mod static_files {}
     #[doc = include_str!("../docs/guide/testing.md")]
     mod testing {}
+    #[doc = include_str!("../docs/guide/uploads.md")]
+    mod uploads {}
     #[doc = include_str!("../docs/guide/websockets-and-topics.md")]
     mod websockets_and_topics {}
 }

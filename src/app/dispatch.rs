@@ -112,7 +112,7 @@ impl App {
         }
         cx.route = self.router.find(head, &mut cx.params);
         match cx.route.and_then(|index| self.router.route(index)) {
-            Some(route) => self.found(route, cx.head.method()),
+            Some(route) => self.found(route, cx),
             None => self.find_fallback(cx),
         }
     }
@@ -124,7 +124,7 @@ impl App {
         cx.params.clear();
         cx.route = unmatched.fallback;
         match cx.route.and_then(|index| self.router.route(index)) {
-            Some(fallback) => self.found(fallback, cx.head.method()),
+            Some(fallback) => self.found(fallback, cx),
             None => Found {
                 inner: InnerHandler::BuiltIn(BuiltInResponse::NotFound),
                 chain: &self.chain,
@@ -133,9 +133,19 @@ impl App {
     }
 
     /// Selects what a route does for a method.
-    fn found<'a>(&self, route: &'a CompiledRoute, method: &Method) -> Found<'a> {
-        if let Some(Served { endpoint, chain }) = route.endpoint(method) {
-            let inner = InnerHandler::Endpoint(endpoint.as_ref());
+    fn found<'a>(&self, route: &'a CompiledRoute, cx: &mut Context) -> Found<'a> {
+        let method = cx.head.method();
+        if let Some(Served {
+            endpoint,
+            chain,
+            content,
+        }) = route.endpoint(method)
+        {
+            let refusal = content.as_ref().and_then(|rules| cx.apply_content_rules(rules).err());
+            let inner = match refusal {
+                None => InnerHandler::Endpoint(endpoint.as_ref()),
+                Some(error) => InnerHandler::BuiltIn(BuiltInResponse::Refused(error)),
+            };
             return Found { inner, chain };
         }
         let allow = &route.allow;

@@ -37,7 +37,8 @@ pub use handler::request_handler::RequestHandler;
 pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
-pub use request::multipart;
+pub use request::multipart_form::{MultipartForm, UploadedFile};
+pub use request::parts::{Multipart, Part};
 pub use response::content::Content;
 pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};
@@ -70,7 +71,9 @@ pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
 pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
-pub use runtime::Runtime;
+pub use request::multipart;
+#[doc(hidden)]
+pub use runtime::{Runtime, TemporaryFile};
 #[doc(hidden)]
 pub use shared::Shared;
 #[doc(hidden)]

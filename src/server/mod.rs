@@ -18,6 +18,7 @@ mod runtime;
 mod serve;
 mod shard;
 mod state;
+mod temporary_file;
 mod websocket;
 
 use std::fmt;

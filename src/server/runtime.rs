@@ -1,11 +1,14 @@
-//! The clock and the stop of a shard, for the application's futures.
+//! The clock, the tasks, the stop and the temporary files of a shard, for the application's futures.
 
+use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use squall_shards::{Shard, Stop, sleep, spawn_detached};
 
-use crate::app::Runtime;
+use super::temporary_file;
+use crate::app::{Runtime, TemporaryFile};
 
 /// The runtime of one shard.
 pub(super) struct ShardRuntime {
@@ -30,5 +33,9 @@ impl Runtime for ShardRuntime {
         Box::pin(async move {
             shard.stopping(Stop::Graceful).await;
         })
+    }
+
+    fn temporary_file(&self) -> Pin<Box<dyn Future<Output = io::Result<Rc<dyn TemporaryFile>>>>> {
+        temporary_file::create(self.shard.blocking_pool())
     }
 }

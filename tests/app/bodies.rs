@@ -173,6 +173,12 @@ fn json_is_parsed_or_refused_with_a_reason() {
         ),
         ("application/json", "{\"count\":[]}", 422, "JSON: missing field `item`"),
         ("application/json", "{\"item\":\"a\"} 7", 400, "trailing characters"),
+        (
+            "application/json",
+            "{\"item\":\"a\",\"count\":[1e400]}",
+            422,
+            "`count[0]`: number out of range",
+        ),
         ("application/json", deep.as_str(), 400, "more than 128 levels deep"),
         (
             "text/plain",
@@ -255,11 +261,12 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         ("application/x-www-form-urlencoded", b"item=%f", 400, "hexadecimal"),
         ("application/x-www-form-urlencoded", b"item=%ff", 400, "UTF-8"),
         ("application/x-www-form-urlencoded", b"item=\xff", 400, "UTF-8"),
+        ("text/plain", b"item=a", 415, "application/x-www-form-urlencoded"),
         (
             "multipart/form-data; boundary=x",
             b"item=a",
-            415,
-            "application/x-www-form-urlencoded",
+            400,
+            "begin with its boundary",
         ),
     ] {
         let response = client

@@ -24,3 +24,4 @@ mod requests;
 mod responses;
 mod routing;
 mod static_files;
+mod uploads;

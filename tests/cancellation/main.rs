@@ -25,4 +25,5 @@ mod responses;
 mod state;
 mod table;
 mod topics;
+mod uploads;
 mod websockets;

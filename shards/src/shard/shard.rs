@@ -15,6 +15,7 @@ use super::context::ShardContext;
 use super::id::ShardId;
 use crate::start::signal::Stop;
 use crate::statistics::Statistics;
+use crate::task::blocking::BlockingPool;
 
 thread_local! {
     static CURRENT: OnceCell<Rc<ShardContext>> = const { OnceCell::new() };
@@ -111,6 +112,12 @@ impl Shard {
     #[must_use]
     pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.context.heartbeat().name_work(names)
+    }
+
+    /// Returns the pool of threads for blocking work, which all shards share.
+    #[must_use]
+    pub fn blocking_pool(&self) -> &BlockingPool {
+        self.context.pool()
     }
 
     /// Returns the number of live tasks and the counters of the driver.

@@ -222,6 +222,11 @@ impl Channel {
         }
     }
 
+    /// The number of the request, which the next one does not share.
+    pub(super) fn request(&self) -> u64 {
+        self.presence.borrow().request
+    }
+
     pub(super) fn body_length(&self) -> BodyLength {
         self.incoming.borrow().length()
     }

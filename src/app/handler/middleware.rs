@@ -17,7 +17,7 @@ use crate::app::catch_panic::CatchPanic;
 use crate::app::context::Context;
 use crate::app::response::error_response::ErrorResponder;
 use crate::app::response::state::Completion;
-use crate::error::{HttpError, Result};
+use crate::error::{Error, HttpError, Result};
 use crate::message::{HeaderValue, Headers, StatusCode, header};
 
 /// Runs before and after the handlers of an application, a group or a route.
@@ -115,8 +115,14 @@ pub(in crate::app) enum InnerHandler<'a> {
 /// A response that needs no handler of the application.
 pub(in crate::app) enum BuiltInResponse<'a> {
     NotFound,
-    MethodNotAllowed { allow: &'a HeaderValue },
-    Options { allow: &'a HeaderValue },
+    MethodNotAllowed {
+        allow: &'a HeaderValue,
+    },
+    Options {
+        allow: &'a HeaderValue,
+    },
+    /// The content breaks the rules of its route.
+    Refused(Error),
 }
 
 impl BuiltInResponse<'_> {
@@ -127,6 +133,7 @@ impl BuiltInResponse<'_> {
                 .with_header(header::ALLOW, allow.clone())
                 .into()),
             Self::Options { allow } => cx.set_header(header::ALLOW, allow),
+            Self::Refused(error) => Err(error),
         }
     }
 }

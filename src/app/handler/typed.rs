@@ -2,7 +2,7 @@
 //!
 //! The functions behind them are the context's (`params_as`, `query_as`, `form`, `json`, `body`), so an argument has
 //! the limits and the errors of the context style. Arguments may stand in any order: content that is read twice is
-//! stored once.
+//! stored once. Only the multipart arguments take the content, because they never hold all of it.
 
 use std::rc::Rc;
 
@@ -10,6 +10,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::app::context::Context;
+use crate::app::request::multipart_form::MultipartForm;
+use crate::app::request::parts::Multipart;
 use crate::app::response::responder::Json;
 use crate::error::{Error, Result, bad_request};
 
@@ -19,7 +21,9 @@ use crate::error::{Error, Result, bad_request};
 /// |---|---|---|
 /// | [`Path<T>`](Path) | the path parameters: one value, a tuple in order, or a struct by name | 400 |
 /// | [`Query<T>`](Query) | the query | 400 |
-/// | [`Form<T>`](Form) | the content as a form | 400, 413, 415 |
+/// | [`Form<T>`](Form) | the fields of a form | 400, 413, 415 |
+/// | [`MultipartForm`] | the fields and the files of a form | 400, 413, 415 |
+/// | [`Multipart`] | a form part by part, as it arrives | 400, 415 |
 /// | [`Json<T>`](Json) | the content as JSON | 400, 413, 415, 422 |
 /// | [`Bytes`], `String` | the content | 413; 400 if a `String` is not UTF-8 |
 /// | [`State<T>`](State) | state of the application | 500 |
@@ -28,7 +32,9 @@ use crate::error::{Error, Result, bad_request};
 /// | `Result<T>` | the value or its error, for the handler to decide | |
 ///
 /// Arguments are read in the order of the function. The first error answers the request, and the function does not
-/// run. An application implements the trait for types of its own:
+/// run. Content that is read twice is stored once, apart from `Multipart` and `MultipartForm`, which take it.
+///
+/// An application implements the trait for types of its own:
 ///
 /// ```
 /// use squall::prelude::*;
@@ -56,7 +62,7 @@ use crate::error::{Error, Result, bad_request};
     message = "`{Self}` cannot be an argument of a handler",
     label = "an argument is `&mut Context`, which comes first, or a type that implements `FromContext`",
     note = "arguments are `Path<T>`, `Query<T>`, `Form<T>`, `Json<T>`, `State<T>`, `Extension<T>`, `Bytes`, `String`, \
-            and `Option` or `Result` of these",
+            `Multipart`, `MultipartForm`, and `Option` or `Result` of these",
     note = "implement `squall::FromContext` for a type of your own"
 )]
 pub trait FromContext: Sized {
@@ -174,6 +180,18 @@ impl<T: DeserializeOwned> OptionalFromContext for Json<T> {
             return Ok(None);
         }
         cx.json().await.map(|value| Some(Self(value)))
+    }
+}
+
+impl FromContext for Multipart {
+    async fn from_context(cx: &mut Context) -> Result<Self> {
+        cx.multipart()
+    }
+}
+
+impl FromContext for MultipartForm {
+    async fn from_context(cx: &mut Context) -> Result<Self> {
+        cx.multipart_form().await
     }
 }
 

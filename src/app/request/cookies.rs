@@ -66,7 +66,7 @@ impl<'a> Cookies<'a> {
     ///
     /// # Errors
     ///
-    /// 431 if there are more than [`max_cookies`](crate::app::Limits::max_cookies) cookies, skipped ones
+    /// 431 if there are more than [`max_cookies`](crate::Application::max_cookies) cookies, skipped ones
     /// included (RFC 6585 §5).
     pub fn iter(self) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)>> {
         let fields = move || self.cx.head.fields().get_all("cookie");

@@ -85,7 +85,7 @@ impl Context {
     /// # Errors
     ///
     /// 400, naming the parameter, if it is missing, badly encoded or does not parse, or if the query has more than
-    /// [`max_parameters`](crate::app::Limits::max_parameters) parameters. The encoding of other parameters is
+    /// [`max_parameters`](crate::Application::max_parameters) parameters. The encoding of other parameters is
     /// not checked.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?

@@ -146,6 +146,14 @@ pub(in crate::app) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: u
     })
 }
 
+/// Whether a value of a form, decoded, is longer than `bytes_max`.
+pub(in crate::app) fn has_longer_value(form: &[u8], bytes_max: usize) -> bool {
+    pairs(form, usize::MAX).filter_map(Result::ok).any(|pair| {
+        let Encoded(value) = pair.value;
+        value.len() > bytes_max && percent_decode(value).count() > bytes_max
+    })
+}
+
 /// A form within its limit of pairs. It checks the pairs that will be read, before the lenient decoder reads them.
 struct FormDeserializer<'f> {
     bytes: &'f [u8],

@@ -12,6 +12,7 @@ use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::function::{Function, HandlerFunction, Signature};
 use crate::app::handler::middleware::{Chain, Middleware};
 use crate::app::handler::request_handler::{Handler, RequestHandler};
+use crate::app::request::body_state::ContentRules;
 use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
 use crate::message::Method;
@@ -30,6 +31,7 @@ pub struct Route {
     pub(super) chain: Chain,
     /// The files that the route serves, for the URLs of static files.
     pub(super) static_tree: Option<Rc<StaticTree>>,
+    pub(super) content: ContentRules,
     pub(super) problems: Vec<String>,
 }
 
@@ -262,6 +264,49 @@ impl Route {
     /// path has several routes: these then run within the middleware of the groups alone.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
         self.chain.push(Rc::new(middleware));
+        self
+    }
+}
+
+/// What a route says about the content of its requests.
+impl Route {
+    /// Sets the most bytes of content in a request to this route, in place of the application's
+    /// [`max_body_bytes`](crate::Application::max_body_bytes), be it more or less.
+    ///
+    /// A request that announces more gets 413 before its handler and any `100 Continue`. One in chunks gets 413 as soon
+    /// as its chunks pass the limit. The middleware around the route sees either.
+    ///
+    /// ```
+    /// use squall::prelude::*;
+    /// use squall::routing::post;
+    ///
+    /// async fn upload(form: MultipartForm) -> String {
+    ///     format!("{} files", form.files().len())
+    /// }
+    ///
+    /// let application = Application::new().route("/upload", post(upload).max_body_bytes(64 * 1024 * 1024));
+    /// ```
+    pub fn max_body_bytes(mut self, bytes_max: u64) -> Self {
+        self.content.bytes_max = Some(bytes_max);
+        self
+    }
+
+    /// Decompresses the content of requests to this route: gzip, and with the feature `compression` br and zstd.
+    ///
+    /// Every read of the content then returns it decompressed, up to
+    /// [`max_inflated_bytes`](crate::Application::max_inflated_bytes); more is answered 413. Corrupt content and content
+    /// that is cut are answered 400. Another coding, and several, get 415 before the handler.
+    pub fn decompress(mut self) -> Self {
+        self.content.decompresses = true;
+        self
+    }
+
+    /// Sets the most bytes of decompressed content in a request to this route, in place of the application's
+    /// [`max_inflated_bytes`](crate::Application::max_inflated_bytes).
+    ///
+    /// It has an effect only together with [`decompress`](Self::decompress).
+    pub fn max_inflated_bytes(mut self, bytes_max: u64) -> Self {
+        self.content.inflated_bytes_max = Some(bytes_max);
         self
     }
 }

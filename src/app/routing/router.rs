@@ -20,6 +20,7 @@ use super::scope::{Prefix, Scope};
 use crate::app::files::static_routes::StaticRoute;
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::Chain;
+use crate::app::request::body_state::ContentRules;
 use crate::app::response::error_response::ErrorPage;
 use crate::message::{HeaderValue, Method, RequestHead};
 
@@ -58,6 +59,8 @@ pub(in crate::app) struct Served {
     pub(in crate::app) endpoint: Rc<dyn Endpoint>,
     /// Outermost first: the application's middleware, the groups', the route's own.
     pub(in crate::app) chain: Chain,
+    /// What the route says about content; most routes say nothing.
+    pub(in crate::app) content: Option<Rc<ContentRules>>,
 }
 
 /// Everything that an application has for one host, or for every host.

@@ -13,6 +13,7 @@ use super::scope::Prefix;
 use crate::app::context::Context;
 use crate::app::files::static_routes::{StaticRoute, directory_pattern};
 use crate::app::handler::middleware::{Chain, Middleware};
+use crate::app::request::body_state::ContentRules;
 use crate::app::response::error_response::ErrorPage;
 use crate::app::response::responder::Responder;
 use crate::error::{Error, Result};
@@ -438,9 +439,11 @@ fn compile_fallback(route: Route, around: &Surroundings, problems: &mut Vec<Stri
 
 /// Adds what a route serves, each with the whole middleware around it.
 fn add_endpoints(compiled: &mut CompiledRoute, route: Route, around: &Chain) {
+    let content = (route.content != ContentRules::default()).then(|| Rc::new(route.content));
     let served = |endpoint| Served {
         endpoint,
         chain: joined(around, &route.chain),
+        content: content.clone(),
     };
     let endpoints = route.endpoints.into_iter();
     compiled

@@ -22,7 +22,7 @@ pub enum MultipartError {
     Delimiter,
     /// A line above a part is malformed, or ends in a lone LF (400).
     PartHead,
-    /// The fields above a part are longer than [`max_part_head_bytes`](crate::app::Limits::max_part_head_bytes) (400).
+    /// The fields above a part are longer than [`max_part_head_bytes`](crate::Application::max_part_head_bytes) (400).
     PartHeadTooLarge,
     /// The disposition of a part is missing, repeated, malformed, or not `form-data` (400).
     Disposition,
@@ -34,9 +34,9 @@ pub enum MultipartError {
     TransferEncoding,
     /// The content ends before its last boundary (400).
     Cut,
-    /// There are more parts than [`max_parts`](crate::app::Limits::max_parts) (413).
+    /// There are more parts than [`max_parts`](crate::Application::max_parts) (413).
     TooManyParts,
-    /// A field is longer than [`max_field_bytes`](crate::app::Limits::max_field_bytes) (413).
+    /// A field is longer than [`max_field_bytes`](crate::Application::max_field_bytes) (413).
     FieldTooLarge,
     /// Memory is short (503).
     OutOfMemory,

@@ -1,0 +1,317 @@
+//! Decompression of a request's content (RFC 9110 §8.4): gzip, and with the feature `compression` br and zstd.
+//!
+//! It is off until a route turns it on, and then it undoes one coding. What comes out is bounded, and comes out in pieces,
+//! so a bomb costs one piece beyond the bound. Content behind the end of the compressed data is corrupt: readers disagree
+//! about its meaning.
+
+use std::borrow::Cow;
+
+#[cfg(feature = "compression")]
+use brotli::enc::StandardAlloc;
+#[cfg(feature = "compression")]
+use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
+use bytes::{Buf, Bytes};
+use flate2::{Decompress, FlushDecompress, Status};
+#[cfg(feature = "compression")]
+use zstd::stream::raw::{self, Operation as _};
+
+use crate::error::{Error, HttpError, bad_request};
+use crate::memory::{self, OutOfMemory};
+use crate::message::{Fields, HeaderValue, header};
+
+/// The size of a piece that comes out: 32 KiB, the window of gzip.
+const PIECE_BYTES: usize = 32 * 1024;
+
+/// The logarithm of the largest window of gzip: 32 KiB.
+const GZIP_WINDOW_BITS: u8 = 15;
+
+/// The logarithm of the largest window of zstd in HTTP: 8 MiB (RFC 9659).
+#[cfg(feature = "compression")]
+const ZSTD_WINDOW_BITS: u32 = 23;
+
+/// The codings, as a client may list them.
+#[cfg(feature = "compression")]
+const ACCEPTED: &str = "gzip, br, zstd";
+#[cfg(not(feature = "compression"))]
+const ACCEPTED: &str = "gzip";
+
+/// A coding of content that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::app) enum Coding {
+    Gzip,
+    #[cfg(feature = "compression")]
+    Brotli,
+    #[cfg(feature = "compression")]
+    Zstd,
+}
+
+impl Coding {
+    /// The coding of a request's content; `None` without one.
+    ///
+    /// # Errors
+    ///
+    /// 415 for several codings, and for one that cannot be undone.
+    pub(in crate::app) fn of(fields: Fields<'_>) -> Result<Option<Self>, Error> {
+        let mut codings = fields
+            .get_all("content-encoding")
+            .flat_map(|line| line.split(|&byte| byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|coding| !coding.is_empty());
+        let Some(coding) = codings.next() else { return Ok(None) };
+        let known = Self::by_name(coding).filter(|_| codings.next().is_none());
+        known.map(Some).ok_or_else(|| {
+            let message = format!("the content must have at most one coding of {ACCEPTED}");
+            unsupported(message, ACCEPTED)
+        })
+    }
+
+    fn by_name(name: &[u8]) -> Option<Self> {
+        match name {
+            // RFC 9110 §8.4.1.3: `x-gzip` is the same.
+            gzip if gzip.eq_ignore_ascii_case(b"gzip") || gzip.eq_ignore_ascii_case(b"x-gzip") => Some(Self::Gzip),
+            #[cfg(feature = "compression")]
+            br if br.eq_ignore_ascii_case(b"br") => Some(Self::Brotli),
+            #[cfg(feature = "compression")]
+            zstd if zstd.eq_ignore_ascii_case(b"zstd") => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
+/// Checks that content has no coding, on a route without decompression.
+///
+/// # Errors
+///
+/// 415 for any coding.
+pub(super) fn refuse_codings(fields: Fields<'_>) -> Result<(), Error> {
+    match fields.get("content-encoding") {
+        None => Ok(()),
+        Some(_) => Err(unsupported("the content must have no Content-Encoding", "identity")),
+    }
+}
+
+/// A 415 that names the codings which a client may send (RFC 9110 §12.5.3).
+fn unsupported(message: impl Into<Cow<'static, str>>, accepted: &'static str) -> Error {
+    HttpError::new(415)
+        .with_message(message)
+        .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted))
+        .into()
+}
+
+/// Undoes the coding of one content.
+pub(in crate::app) struct Decoder {
+    coding: Coding,
+    /// Made at the first input, because a handler may read no content.
+    engine: Option<Engine>,
+    input: Bytes,
+    decoded_bytes: u64,
+    decoded_bytes_max: u64,
+    has_ended: bool,
+}
+
+/// The state of a library.
+enum Engine {
+    Gzip(Decompress),
+    #[cfg(feature = "compression")]
+    Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
+    #[cfg(feature = "compression")]
+    Zstd(raw::Decoder<'static>),
+}
+
+/// What one call of an engine did.
+struct Progress {
+    read_bytes: usize,
+    written_bytes: usize,
+    has_ended: bool,
+}
+
+/// Why content could not be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DecodeError {
+    /// It breaks the format of its coding (400).
+    Corrupt,
+    /// It ends too early (400).
+    Cut,
+    /// It decodes to more than the limit (413).
+    TooLarge,
+    /// Memory is short (503).
+    OutOfMemory,
+}
+
+impl Decoder {
+    pub(in crate::app) fn new(coding: Coding, decoded_bytes_max: u64) -> Self {
+        Self {
+            coding,
+            engine: None,
+            input: Bytes::new(),
+            decoded_bytes: 0,
+            decoded_bytes_max,
+            has_ended: false,
+        }
+    }
+
+    /// Takes coded content, once [`next_piece`](Self::next_piece) has returned `None`.
+    pub(super) fn receive(&mut self, input: Bytes) {
+        self.input = input;
+    }
+
+    /// Decodes the next piece; `None` once it needs more input.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        if self.has_ended {
+            return if self.input.is_empty() {
+                Ok(None)
+            } else {
+                Err(DecodeError::Corrupt)
+            };
+        }
+        // One byte beyond the limit tells that there is more.
+        let left = self
+            .decoded_bytes_max
+            .saturating_sub(self.decoded_bytes)
+            .saturating_add(1);
+        let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let mut output = Vec::new();
+        memory::make_room(&mut output, room)?;
+        output.resize(room, 0);
+        loop {
+            let engine = match &mut self.engine {
+                Some(engine) => engine,
+                // A cut at its very start needs no engine.
+                None if self.input.is_empty() => return Ok(None),
+                empty => empty.insert(Engine::new(self.coding)?),
+            };
+            let progress = engine.run(&self.input, &mut output)?;
+            self.input.advance(progress.read_bytes);
+            self.has_ended = progress.has_ended;
+            if progress.written_bytes > 0 {
+                self.decoded_bytes = self.decoded_bytes.saturating_add(progress.written_bytes as u64);
+                if self.decoded_bytes > self.decoded_bytes_max {
+                    return Err(DecodeError::TooLarge);
+                }
+                output.truncate(progress.written_bytes);
+                return Ok(Some(Bytes::from(output)));
+            }
+            if self.has_ended && !self.input.is_empty() {
+                return Err(DecodeError::Corrupt);
+            }
+            if self.input.is_empty() {
+                return Ok(None);
+            }
+            if progress.read_bytes == 0 {
+                return Err(DecodeError::Corrupt);
+            }
+        }
+    }
+
+    /// Checks that the coded content is complete, at the end of the content.
+    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+        if self.has_ended { Ok(()) } else { Err(DecodeError::Cut) }
+    }
+}
+
+impl Engine {
+    fn new(coding: Coding) -> Result<Self, DecodeError> {
+        // What the libraries allocate at once; windows come with the content that fills them.
+        memory::reserve(64 * 1024)?;
+        match coding {
+            Coding::Gzip => Ok(Self::Gzip(Decompress::new_gzip(GZIP_WINDOW_BITS))),
+            #[cfg(feature = "compression")]
+            Coding::Brotli => {
+                let memory = StandardAlloc::default;
+                Ok(Self::Brotli(Box::new(BrotliState::new(memory(), memory(), memory()))))
+            }
+            #[cfg(feature = "compression")]
+            Coding::Zstd => {
+                let mut decoder = raw::Decoder::new().map_err(|_| DecodeError::OutOfMemory)?;
+                let window = raw::DParameter::WindowLogMax(ZSTD_WINDOW_BITS);
+                decoder.set_parameter(window).map_err(|_| DecodeError::OutOfMemory)?;
+                Ok(Self::Zstd(decoder))
+            }
+        }
+    }
+
+    /// Decodes from `input` into `output`, as far as either goes.
+    fn run(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, DecodeError> {
+        match self {
+            Self::Gzip(engine) => {
+                let before = (engine.total_in(), engine.total_out());
+                let status = engine
+                    .decompress(input, output, FlushDecompress::None)
+                    .map_err(|_| DecodeError::Corrupt)?;
+                Ok(Progress {
+                    read_bytes: difference(engine.total_in(), before.0),
+                    written_bytes: difference(engine.total_out(), before.1),
+                    has_ended: status == Status::StreamEnd,
+                })
+            }
+            #[cfg(feature = "compression")]
+            Self::Brotli(engine) => {
+                let (mut unread_bytes, mut read_bytes) = (input.len(), 0);
+                let (mut room, mut written_bytes) = (output.len(), 0);
+                let result = BrotliDecompressStream(
+                    &mut unread_bytes,
+                    &mut read_bytes,
+                    input,
+                    &mut room,
+                    &mut written_bytes,
+                    output,
+                    &mut 0,
+                    engine,
+                );
+                match result {
+                    BrotliResult::ResultFailure => Err(DecodeError::Corrupt),
+                    BrotliResult::ResultSuccess | BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {
+                        Ok(Progress {
+                            read_bytes,
+                            written_bytes,
+                            has_ended: matches!(result, BrotliResult::ResultSuccess),
+                        })
+                    }
+                }
+            }
+            #[cfg(feature = "compression")]
+            Self::Zstd(engine) => {
+                let status = engine.run_on_buffers(input, output).map_err(|_| DecodeError::Corrupt)?;
+                Ok(Progress {
+                    read_bytes: status.bytes_read,
+                    written_bytes: status.bytes_written,
+                    // The engine expects nothing more of this frame.
+                    has_ended: status.remaining == 0,
+                })
+            }
+        }
+    }
+}
+
+fn difference(after: u64, before: u64) -> usize {
+    usize::try_from(after.saturating_sub(before)).unwrap_or(0)
+}
+
+impl From<OutOfMemory> for DecodeError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Corrupt => bad_request("could not decompress the content: it is corrupt"),
+            DecodeError::Cut => bad_request("could not decompress the content: it ends too early"),
+            DecodeError::TooLarge => HttpError::new(413)
+                .with_message("the decompressed content is too large")
+                .into(),
+            DecodeError::OutOfMemory => OutOfMemory.into(),
+        }
+    }
+}
+
+impl core::fmt::Debug for Decoder {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter
+            .debug_struct("Decoder")
+            .field("coding", &self.coding)
+            .field("decoded_bytes", &self.decoded_bytes)
+            .finish_non_exhaustive()
+    }
+}
