@@ -19,7 +19,7 @@ use support::server::{Server, run_to_end};
 use support::show;
 
 /// Every example there is.
-const EXAMPLES: [&str; 5] = ["hello", "techempower", "conformance", "chat", "ticker"];
+const EXAMPLES: [&str; 6] = ["hello", "techempower", "conformance", "chat", "ticker", "uploads"];
 
 /// The flags that every example takes.
 const FLAGS: [&str; 11] = [

@@ -1,4 +1,4 @@
-//! The pages of the examples in a real browser: messages of others, moving prices, and broken connections.
+//! The pages of the examples in a real browser: messages of others, moving prices, uploads, and broken connections.
 //!
 //! Without Chromium the tests are skipped with a note.
 
@@ -16,6 +16,7 @@ mod support;
 mod chat;
 mod relay;
 mod ticker;
+mod uploads;
 
 use support::browser::Page;
 
