@@ -11,6 +11,7 @@ use squall::routing::post;
 
 /// The flags of these routes.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub(crate) struct Flags {
     /// Most bytes of content in a request to /form and /upload
     #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024)]
