@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// The most crates that an example may build. A commit that adds one raises this number and says why.
-const CRATES_MAX: usize = 160;
+///
+/// Nine belong to the feature `compression`, which the example conformance needs.
+const CRATES_MAX: usize = 169;
 
 /// Crates that belong to packages of their own: benchmarks, compile errors, models, processes of property tests.
 const FORBIDDEN: [&str; 6] = ["ciborium", "criterion", "loom", "rusty-fork", "tempfile", "trybuild"];
