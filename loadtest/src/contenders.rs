@@ -6,15 +6,18 @@ use crate::contender::Contender;
 use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
 use crate::record::SkippedContender;
+use crate::served::{ServedFile, ServedFolder};
 use crate::server::Server;
 use crate::verification;
 use crate::workload::Workload;
 
 /// The contenders that take part, and those that do not; a missing contender is skipped, and the record says why.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Contenders {
     pub(crate) ready: Vec<Contender>,
     pub(crate) skipped: Vec<SkippedContender>,
+    /// The files they serve.
+    pub(crate) files: ServedFolder,
 }
 
 impl Contenders {
@@ -31,7 +34,12 @@ impl Contenders {
         is_built: bool,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut contenders = Self::default();
+        let needed: Vec<ServedFile> = workloads.iter().filter_map(Workload::served_file).collect();
+        let mut contenders = Self {
+            ready: Vec::new(),
+            skipped: Vec::new(),
+            files: ServedFolder::make(&needed)?,
+        };
         let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
         for contender in candidates.into_iter().filter(has_part) {
             interrupt.check()?;
@@ -71,7 +79,7 @@ impl Contenders {
     pub(crate) fn verify(&mut self, workloads: &[Workload], cores: Cores, interrupt: &Interrupt) -> Result<()> {
         for contender in std::mem::take(&mut self.ready) {
             interrupt.check()?;
-            let mut server = match Server::start(&contender, cores, interrupt) {
+            let mut server = match Server::start(&contender, &self.files.path(), cores, interrupt) {
                 Ok(server) => server,
                 Err(error) => {
                     interrupt.check()?;
@@ -81,7 +89,7 @@ impl Contenders {
             };
             let mut right = 0;
             for workload in workloads.iter().filter(|workload| contender.serves(workload.service())) {
-                let verdict = verification::verify(server.address, workload, cores, interrupt);
+                let verdict = verification::verify(server.address, server.scratch(), workload, cores, interrupt);
                 match verdict.and_then(|()| server.check_running()) {
                     Ok(()) => right += 1,
                     Err(error) => {

@@ -26,6 +26,7 @@ mod measurement;
 mod proc;
 mod record;
 mod report;
+mod served;
 mod server;
 mod shell;
 mod statistics;

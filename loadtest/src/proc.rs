@@ -260,6 +260,44 @@ impl Add for Memory {
     }
 }
 
+/// The highest resident memory of a process since its start or [`PeakMemory::reset`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct PeakMemory {
+    pub(crate) resident_kib: u64,
+}
+
+impl PeakMemory {
+    /// Makes the present resident memory of the process its peak.
+    pub(crate) fn reset(pid: Pid) {
+        // proc_pid_clear_refs(5). Without the right to it, the peak includes the start of the process.
+        fs::write(format!("/proc/{}/clear_refs", pid.as_raw_pid()), "5").ok();
+    }
+
+    /// Reads `VmHWM` of `/proc/PID/status`.
+    pub(crate) fn read(pid: Pid) -> Result<Self> {
+        Self::parse(&read(&format!("/proc/{}/status", pid.as_raw_pid()))?)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let value = line.context("the status has no VmHWM")?.trim();
+        let value = value.strip_suffix(" kB").context("VmHWM is not in kB")?;
+        Ok(Self {
+            resident_kib: value.trim().parse()?,
+        })
+    }
+}
+
+impl Add for PeakMemory {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            resident_kib: self.resident_kib + other.resident_kib,
+        }
+    }
+}
+
 /// Fails if this process must not run on `core`.
 pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
     let allowed = rustix::thread::sched_getaffinity(None).context("could not read the allowed cores")?;
@@ -352,6 +390,18 @@ mod tests {
             }
         );
         assert!(Memory::parse("Rss: 1688 kB\n").is_err());
+    }
+
+    #[test]
+    fn peak_is_read_and_follows_a_large_allocation() {
+        let peak = PeakMemory::parse("VmPeak:\t   9000 kB\nVmHWM:\t    1688 kB\nVmRSS:\t    1000 kB\n").unwrap();
+        assert_eq!(peak.resident_kib, 1688);
+        assert!(PeakMemory::parse("VmRSS: 1 kB\n").is_err());
+        let own = rustix::process::getpid();
+        PeakMemory::reset(own);
+        let before = Memory::read(own).unwrap().resident_kib;
+        drop(std::hint::black_box(vec![1_u8; 32 << 20]));
+        assert!(PeakMemory::read(own).unwrap().resident_kib > before + (16 << 10));
     }
 
     #[test]

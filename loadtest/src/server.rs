@@ -1,6 +1,7 @@
 //! A running contender: started on a free port, ready once it answers, stopped when dropped.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::child::Child;
 use crate::client::http1::{BlockingClient, get};
-use crate::contender::{Contender, Stop, fill_in};
+use crate::contender::{Contender, Places, Stop};
 use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
 use crate::proc;
@@ -31,30 +32,40 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Stop,
     /// Its files, deleted after the process has ended.
-    _scratch: TempDir,
+    scratch: TempDir,
 }
 
 impl Server {
-    /// Starts `contender` pinned to its cores and waits until its ready path returns 200.
-    pub(crate) fn start(contender: &Contender, cores: Cores, interrupt: &Interrupt) -> Result<Self> {
+    /// Starts `contender` pinned to its cores, with the served folder `files`, and waits until its ready path returns
+    /// 200.
+    pub(crate) fn start(contender: &Contender, files: &Path, cores: Cores, interrupt: &Interrupt) -> Result<Self> {
         let address = free_address()?;
         let scratch = tempfile::tempdir().context("could not create a temporary folder")?;
+        let places = Places {
+            address,
+            scratch: scratch.path(),
+            files,
+        };
         for file in &contender.files {
-            let content = fill_in(&file.content, address, scratch.path());
-            std::fs::write(scratch.path().join(&file.name), content)?;
+            std::fs::write(scratch.path().join(&file.name), places.fill_in(&file.content))?;
         }
-        let child = Child::spawn(contender.start_command(address, cores, scratch.path()))
+        let child = Child::spawn(contender.start_command(places, cores))
             .with_context(|| format!("{} did not start", contender.name))?;
         let mut server = Self {
             child,
             address,
             stop: contender.stop,
-            _scratch: scratch,
+            scratch,
         };
         server
             .await_ready(&contender.ready_path, interrupt)
             .with_context(|| format!("{} did not start", contender.name))?;
         Ok(server)
+    }
+
+    /// Returns its scratch folder.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// Returns its processes: the started one and its descendants in the group.
@@ -126,7 +137,7 @@ mod tests {
         );
         std::fs::write(folder.join("contender.toml"), form)?;
         let contender = Contender::read_all(&folder)?.remove(0);
-        Server::start(&contender, allowed_cores(), interrupt)
+        Server::start(&contender, Path::new("/nowhere"), allowed_cores(), interrupt)
     }
 
     fn allowed_cores() -> Cores {
@@ -162,15 +173,18 @@ mod tests {
                     content = 'echo \"error: $1 {listen}\"'";
         std::fs::write(folder.join("contender.toml"), form).unwrap();
         let contender = Contender::read_all(&folder).unwrap().remove(0);
-        let error = Server::start(&contender, allowed_cores(), &Interrupt::default()).unwrap_err();
+        let error = Server::start(
+            &contender,
+            Path::new("/nowhere"),
+            allowed_cores(),
+            &Interrupt::default(),
+        )
+        .unwrap_err();
         let error = format!("{error:#}");
         let said = error.split_once("error: ").unwrap().1;
         let (scratch, address) = said.split_once(' ').unwrap();
         assert!(address.starts_with("127.0.0.1:"), "{error}");
-        assert!(
-            scratch.starts_with('/') && !std::path::Path::new(scratch).exists(),
-            "{error}"
-        );
+        assert!(scratch.starts_with('/') && !Path::new(scratch).exists(), "{error}");
     }
 
     #[test]

@@ -2,37 +2,64 @@
 //!
 //! Besides the answer itself, it checks that the server parses HTTP: two pipelined requests get two answers, a request
 //! cut in the middle gets one, and an unknown path gets 404. Each answer must carry `Date` (RFC 9110 section 6.6.1), so
-//! that all contenders pay for it.
+//! that all contenders pay for it. An encoded answer is decoded here, and an uploaded file is read.
 
+use std::io::Read;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use flate2::read::GzDecoder;
 
 use crate::client::http1::{BlockingClient, Response, get};
 use crate::interrupt::Interrupt;
+use crate::load::content::{Content, PIECE_BYTES, piece};
 use crate::load::progress::NoProgress;
 use crate::load::{self, Plan};
 use crate::measurement::Cores;
-use crate::workload::{Expectation, Timing, Workload};
+use crate::workload::{Coding, Expectation, Timing, Workload};
 
 /// A path that returns 404 on all contenders.
 const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
+
+/// Bytes of a wrong body in the error.
+const EXCERPT_BYTES_MAX: usize = 80;
+
+/// The most bytes that an encoded body is decoded to.
+const DECODED_BYTES_MAX: u64 = 1 << 20;
+
+/// Length of the upload that checks a server; no multiple of any buffer.
+const UPLOAD_CHECK_BYTES: u64 = (1 << 20) + 3;
+
+/// The file in the scratch folder that an upload is written to.
+const UPLOADED_FILE: &str = "upload";
 
 /// Length and connections of the load that checks an echo or a fan-out.
 const MESSAGE_CHECK: Duration = Duration::from_millis(200);
 const MESSAGE_CHECK_CONNECTIONS: usize = 4;
 
-/// Checks the server at `address` against what `workload` expects.
+/// Checks the server at `address`, with the scratch folder `scratch`, against what `workload` expects.
 ///
 /// # Errors
 ///
 /// The first difference, with the expected and the received value.
-pub(crate) fn verify(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
+pub(crate) fn verify(
+    address: SocketAddr,
+    scratch: &Path,
+    workload: &Workload,
+    cores: Cores,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let Some(expect) = &workload.expect else {
         return check_messages(address, workload, cores, interrupt);
     };
-    let request = get(address, workload.path());
+    if workload.is_upload() {
+        writes_upload(address, scratch, workload.path(), expect)
+            .with_context(|| format!("POST {}", workload.path()))?;
+        return refuses_unknown(address).context("a path that does not exist");
+    }
+    let request = request(address, workload);
     answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
     answers_pipelined(address, &request, expect).context("two requests pipelined in one send")?;
     answers_cut(address, &request, expect).context("a request sent in two parts")?;
@@ -62,6 +89,38 @@ fn check_messages(address: SocketAddr, workload: &Workload, cores: Cores, interr
         ensure!(proofs > 0, "no message arrived within {MESSAGE_CHECK:?}");
     }
     Ok(())
+}
+
+/// Encodes the request of `workload`.
+fn request(address: SocketAddr, workload: &Workload) -> String {
+    let mut request = get(address, workload.path());
+    if let Some((name, value)) = workload.accept_encoding() {
+        request.truncate(request.len() - 2);
+        request += &format!("{name}: {}\r\n\r\n", value.to_str().unwrap_or_default());
+    }
+    request
+}
+
+/// Uploads a filling, and compares the file that the server writes.
+fn writes_upload(address: SocketAddr, scratch: &Path, path: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = BlockingClient::open(address)?;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {UPLOAD_CHECK_BYTES}\r\n\r\n");
+    connection.send(&head)?;
+    let mut position = 0;
+    while position < UPLOAD_CHECK_BYTES {
+        let piece = piece(position);
+        let left = usize::try_from(UPLOAD_CHECK_BYTES - position).unwrap_or(usize::MAX);
+        let piece = piece.get(..left.min(PIECE_BYTES)).unwrap_or_default();
+        connection.send_bytes(piece)?;
+        position += piece.len() as u64;
+    }
+    let response = connection.receive()?;
+    check_head(&response, expect)?;
+    let expected = Content::Bytes(UPLOAD_CHECK_BYTES.to_string().into_bytes());
+    check_content(&response.content, &expected)?;
+    let file = scratch.join(UPLOADED_FILE);
+    let written = std::fs::read(&file).with_context(|| format!("could not read {}", file.display()))?;
+    check_content(&written, &Content::Filling(UPLOAD_CHECK_BYTES)).context("the file that the server wrote")
 }
 
 fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
@@ -105,6 +164,28 @@ fn refuses_unknown(address: SocketAddr) -> Result<()> {
 }
 
 fn check(response: &Response, expect: &Expectation) -> Result<()> {
+    check_head(response, expect)?;
+    let coding = response.field("content-encoding");
+    let expected = expect.coding.map(Coding::name);
+    ensure!(
+        coding == expected,
+        "expected content coding {}, got {}",
+        expected.unwrap_or("none"),
+        coding.unwrap_or("none")
+    );
+    match expect.coding {
+        None => check_content(&response.content, &expect.content()),
+        Some(Coding::Gzip) => {
+            let mut content = Vec::new();
+            let mut decoder = GzDecoder::new(response.content.as_slice()).take(DECODED_BYTES_MAX);
+            decoder.read_to_end(&mut content).context("the content is not gzip")?;
+            check_content(&content, &expect.content())
+        }
+    }
+}
+
+/// Checks status, media type and `Date`.
+fn check_head(response: &Response, expect: &Expectation) -> Result<()> {
     ensure!(
         response.status == expect.status,
         "expected status {}, got {}",
@@ -119,14 +200,32 @@ fn check(response: &Response, expect: &Expectation) -> Result<()> {
         "expected content type {}, got {content_type}",
         expect.content_type
     );
-    let content = String::from_utf8_lossy(&response.content);
-    ensure!(
-        content == expect.body,
-        "expected body `{}`, got `{content}`",
-        expect.body
-    );
     ensure!(response.field("date").is_some(), "the response has no Date");
     Ok(())
+}
+
+fn check_content(content: &[u8], expected: &Content) -> Result<()> {
+    let described = || match expected {
+        Content::Bytes(bytes) => excerpt(bytes),
+        Content::Filling(length) => format!("the filling of {length} bytes"),
+    };
+    ensure!(
+        content.len() as u64 == expected.length() && expected.has(0, content),
+        "expected body {}, got {}",
+        described(),
+        excerpt(content)
+    );
+    Ok(())
+}
+
+/// Describes a content by its beginning and its length.
+fn excerpt(content: &[u8]) -> String {
+    let beginning = content.get(..EXCERPT_BYTES_MAX).unwrap_or(content);
+    let text = String::from_utf8_lossy(beginning);
+    match content.len() > beginning.len() {
+        true => format!("{} bytes that begin with `{}`", content.len(), text.escape_debug()),
+        false => format!("`{text}`"),
+    }
 }
 
 fn check_no_surplus(connection: &BlockingClient) -> Result<()> {
@@ -189,7 +288,14 @@ mod tests {
     }
 
     fn check_server(answer: Answer) -> Result<()> {
-        verify(server(answer), &workload(), Cores::default(), &Interrupt::default())
+        let scratch = Path::new("/nowhere");
+        verify(
+            server(answer),
+            scratch,
+            &workload(),
+            Cores::default(),
+            &Interrupt::default(),
+        )
     }
 
     #[test]

@@ -67,11 +67,11 @@ pub use files::version::{FileVersion, VersionDigest};
 #[doc(hidden)]
 pub use limits::Limits;
 #[doc(hidden)]
+pub use request::multipart;
+#[doc(hidden)]
 pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
 pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
-#[doc(hidden)]
-pub use request::multipart;
 #[doc(hidden)]
 pub use runtime::{Runtime, TemporaryFile};
 #[doc(hidden)]

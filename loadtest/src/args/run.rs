@@ -25,8 +25,13 @@ pub(crate) struct RunArgs {
     /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as
     /// ws://127.0.0.1:8888/ws/echo or, with --publish, http://127.0.0.1:8888/events
     pub(crate) url: Target,
-    /// Connections over all threads
-    #[arg(short, long, default_value_t = 64)]
+    /// Connections over all threads [with --upload: 1]
+    #[arg(
+        short,
+        long,
+        default_value_t = 64,
+        default_value_if("upload", ArgPredicate::IsPresent, "1")
+    )]
     pub(crate) connections: usize,
     /// Requests in flight on each connection
     #[arg(short, long, default_value_t = 1)]
@@ -86,12 +91,15 @@ pub(crate) struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     pub(crate) requests: Option<u64>,
-    /// Length of the load before the window; no figure includes it [with --requests: none unless given]
+    /// Length of the load before the window; no figure includes it [with --requests or --upload: none unless given]
     #[arg(
         short,
         long,
         default_value = "1s",
-        default_value_if("requests", ArgPredicate::IsPresent, "0s"),
+        default_value_ifs([
+            ("requests", ArgPredicate::IsPresent, "0s"),
+            ("upload", ArgPredicate::IsPresent, "0s"),
+        ]),
         value_parser = duration
     )]
     pub(crate) warmup: Duration,
@@ -104,8 +112,13 @@ pub(crate) struct RunArgs {
     /// Cores to pin the threads to, round-robin and separated by commas
     #[arg(long, value_delimiter = ',')]
     pub(crate) cores: Vec<usize>,
-    /// Method of the request
-    #[arg(short = 'X', long, default_value = "GET")]
+    /// Method of the request [with --upload: POST unless given]
+    #[arg(
+        short = 'X',
+        long,
+        default_value = "GET",
+        default_value_if("upload", ArgPredicate::IsPresent, "POST")
+    )]
     pub(crate) method: Method,
     /// A field of the request, such as 'Accept: text/html'; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
@@ -116,12 +129,22 @@ pub(crate) struct RunArgs {
     /// File with the body of the request
     #[arg(long, value_name = "FILE", conflicts_with = "body")]
     pub(crate) body_file: Option<PathBuf>,
+    /// Upload: POST a content of this many bytes, made as it is sent, one request after another on one connection
+    #[arg(
+        long,
+        value_name = "BYTES",
+        conflicts_with_all = ["publish", "hold", "churn", "rate", "pipeline", "body", "body_file"]
+    )]
+    pub(crate) upload: Option<u64>,
     /// Expected status of each answer
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) expect_status: u16,
     /// Expected body of each answer, whole [default: any]
     #[arg(long, value_name = "BODY")]
     pub(crate) expect_body: Option<String>,
+    /// Expected body of each answer: the filling of this length, which the files and uploads of `compare` have
+    #[arg(long, value_name = "BYTES", conflicts_with = "expect_body")]
+    pub(crate) expect_filling: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,

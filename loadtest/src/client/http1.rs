@@ -1,19 +1,24 @@
 //! A blocking HTTP/1.1 client that checks answers: sends literal bytes and reads one response at a time (RFC 9112).
 //!
-//! It reads responses with `Content-Length` or without content, and rejects all others.
+//! It reads responses with `Content-Length`, in the chunked coding or without content, and rejects all others.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::chunked::{ChunkedDecoder, Malformed};
 
 /// The longest time to connect, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest response head and content; the contenders' responses stay far below.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-const CONTENT_BYTES_MAX: usize = 1024 * 1024;
+const CONTENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
 
 /// A response, with field names as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +67,11 @@ impl BlockingClient {
     }
 
     pub(crate) fn send(&mut self, bytes: &str) -> Result<()> {
-        self.stream
-            .write_all(bytes.as_bytes())
-            .context("could not send the request")
+        self.send_bytes(bytes.as_bytes())
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).context("could not send the request")
     }
 
     /// Waits for one whole response.
@@ -86,6 +93,10 @@ impl BlockingClient {
             fields,
             content: Vec::new(),
         };
+        if response.field("transfer-encoding").is_some() {
+            response.content = self.receive_chunked(&response)?;
+            return Ok(response);
+        }
         let content_bytes = content_length(&response)?;
         while self.received.len() < content_bytes {
             self.receive_more()?;
@@ -94,13 +105,40 @@ impl BlockingClient {
         Ok(response)
     }
 
+    /// Reads a content in the chunked coding.
+    fn receive_chunked(&mut self, response: &Response) -> Result<Vec<u8>> {
+        let coding = response.field("transfer-encoding").unwrap_or_default();
+        ensure!(
+            coding.eq_ignore_ascii_case("chunked") && response.field("content-length").is_none(),
+            "the response has the Transfer-Encoding `{coding}`, or a Content-Length beside it"
+        );
+        let mut decoder = ChunkedDecoder::new();
+        let mut content = Vec::new();
+        loop {
+            let taken = decoder.receive(&self.received, |part| {
+                content.extend_from_slice(part);
+                match content.len() <= CONTENT_BYTES_MAX {
+                    true => Ok(()),
+                    false => Err(Malformed),
+                }
+            });
+            let taken =
+                taken.map_err(|Malformed| anyhow!("the chunked coding is malformed, or its content too long"))?;
+            self.received.drain(..taken);
+            if decoder.is_at_end() {
+                return Ok(content);
+            }
+            self.receive_more()?;
+        }
+    }
+
     /// Returns the bytes received beyond the last response.
     pub(crate) fn surplus(&self) -> &[u8] {
         &self.received
     }
 
     fn receive_more(&mut self) -> Result<()> {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; READ_BYTES];
         let count = match self.stream.read(&mut buffer) {
             Ok(count) => count,
             Err(error)
@@ -117,7 +155,7 @@ impl BlockingClient {
             count > 0,
             "the server closed the connection before its response was complete"
         );
-        self.received.extend(buffer.iter().take(count));
+        self.received.extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(())
     }
 }
@@ -146,10 +184,6 @@ fn content_length(response: &Response) -> Result<usize> {
     if matches!(response.status, 100..=199 | 204 | 304) {
         return Ok(0);
     }
-    ensure!(
-        response.field("transfer-encoding").is_none(),
-        "the response has a Transfer-Encoding instead of a Content-Length"
-    );
     let length = response
         .field("content-length")
         .context("the response has no Content-Length")?;
@@ -186,13 +220,15 @@ mod tests {
     fn responses_are_taken_one_at_a_time() {
         let mut connection = connected_to_peer_that_says(
             "HTTP/1.1 200 OK\r\nContent-LENGTH: 5\r\nX-Colon:  a:b \r\n\r\nfirst\
-             HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\nrest",
+             HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\n\
+             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\nrest",
         );
         let first = connection.receive().unwrap();
         assert_eq!((first.status, first.content.as_slice()), (200, b"first".as_slice()));
         assert_eq!(first.field("x-colon"), Some("a:b"));
         assert_eq!(connection.receive().unwrap().status, 304);
         assert_eq!(connection.receive().unwrap().status, 404);
+        assert_eq!(connection.receive().unwrap().content, b"abc");
         let end = connection.receive().unwrap_err();
         assert!(end.to_string().contains("closed the connection"), "{end}");
         assert_eq!(connection.surplus(), b"rest");
@@ -206,14 +242,18 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "not a field line"),
             ("HTTP/1.1 200 OK\r\n\r\n", "no Content-Length"),
             (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-                "Transfer-Encoding instead",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                "Transfer-Encoding `gzip, chunked`",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+                "chunked coding is malformed",
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
                 "`-1` is not a Content-Length",
             ),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "longer than"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", "longer than"),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour",
                 "before its response was complete",

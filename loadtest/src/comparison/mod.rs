@@ -134,7 +134,7 @@ impl<'a> Comparison<'a> {
             counts_system_calls,
             ..
         } = self.settings;
-        let mut server = Server::start(contender, cores, self.interrupt)?;
+        let mut server = Server::start(contender, &self.contenders.files.path(), cores, self.interrupt)?;
         // Before the first connection: this reads the memory of the empty process.
         let subject = Subject::new(server.pids()?, cores, contender.spans_cores)?;
         let mut samples = Vec::new();
@@ -164,6 +164,7 @@ impl<'a> Comparison<'a> {
                 contender: contender.name.clone(),
                 round: run.round,
                 offered_rate,
+                received_bytes_each: sample.received_bytes_each.filter(|_| workload.has_coding()),
                 ..sample
             });
             if !keeps_up {
@@ -171,7 +172,7 @@ impl<'a> Comparison<'a> {
             }
         }
         // After the timed windows, because counting slows the server down.
-        if counts_system_calls && run.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep | Kind::Slow) {
+        if counts_system_calls && run.round == 1 && counts_calls_of(workload.kind()) {
             match self.count_system_calls(&subject, &server, workload) {
                 Ok(Some(calls)) => samples
                     .iter_mut()
@@ -227,6 +228,11 @@ impl<'a> Comparison<'a> {
             remarks: self.remarks,
         }
     }
+}
+
+/// Whether a further window in which system calls are counted makes sense.
+fn counts_calls_of(kind: Kind) -> bool {
+    !matches!(kind, Kind::Idle | Kind::Sweep | Kind::Slow | Kind::Transfer)
 }
 
 /// Estimates the length of the whole comparison.

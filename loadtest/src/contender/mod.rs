@@ -32,6 +32,19 @@ pub(crate) const LISTEN_PLACEHOLDER: &str = "{listen}";
 /// The placeholder for the scratch folder of a running server.
 const SCRATCH_PLACEHOLDER: &str = "{scratch}";
 
+/// The placeholder for the served folder.
+const FILES_PLACEHOLDER: &str = "{files}";
+
+/// What the placeholders stand for at one start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) address: SocketAddr,
+    /// The scratch folder, of this start alone.
+    pub(crate) scratch: &'a Path,
+    /// The folder of files to serve, of the whole comparison.
+    pub(crate) files: &'a Path,
+}
+
 /// A server under test; paths in its commands are relative to `directory`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contender {
@@ -70,6 +83,14 @@ pub(crate) enum Service {
     WebsocketFanOut,
     /// Each text message sent to `/ws/pub` is an event of all event streams at `/events`.
     EventStreamFanOut,
+    /// Serves the files of the served folder at `/`.
+    StaticFiles,
+    /// Serves the served folder's `page.html` at `/page.html`, compressed by gzip for each request that accepts it.
+    GzipPage,
+    /// `GET /page` is a page of 12 rows from a template.
+    TemplatePage,
+    /// `POST /upload` writes the content into the file `upload` of the scratch folder, and answers with its length.
+    Upload,
 }
 
 /// A file written before a server starts.
@@ -147,16 +168,15 @@ impl Contender {
         }
     }
 
-    /// Returns the command that starts the server on `address` with the folder `scratch`, pinned to the server's core
-    /// or to both cores.
-    pub(crate) fn start_command(&self, address: SocketAddr, cores: Cores, scratch: &Path) -> Command {
+    /// Returns the command that starts the server at `places`, pinned to the server's core or to both cores.
+    pub(crate) fn start_command(&self, places: Places<'_>, cores: Cores) -> Command {
         let mut command = Command::new("taskset");
         let pinned = match self.spans_cores {
             true => format!("{},{}", cores.server, cores.load),
             false => cores.server.to_string(),
         };
         command.args(["-c", &pinned]);
-        command.args(self.command.iter().map(|word| fill_in(word, address, scratch)));
+        command.args(self.command.iter().map(|word| places.fill_in(word)));
         command
             .current_dir(&self.directory)
             .env("PATH", requirement::search_path());
@@ -164,10 +184,13 @@ impl Contender {
     }
 }
 
-/// Replaces both placeholders in `text`.
-pub(crate) fn fill_in(text: &str, address: SocketAddr, scratch: &Path) -> String {
-    text.replace(LISTEN_PLACEHOLDER, &address.to_string())
-        .replace(SCRATCH_PLACEHOLDER, &scratch.display().to_string())
+impl Places<'_> {
+    /// Replaces all placeholders in `text`.
+    pub(crate) fn fill_in(&self, text: &str) -> String {
+        text.replace(LISTEN_PLACEHOLDER, &self.address.to_string())
+            .replace(SCRATCH_PLACEHOLDER, &self.scratch.display().to_string())
+            .replace(FILES_PLACEHOLDER, &self.files.display().to_string())
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ const INSTALLED: &str = r#"
     signal = "TERM"
     [[files]]
     name = "found.conf"
-    content = "listen {listen}; keep {scratch};"
+    content = "listen {listen}; keep {scratch}; serve {files};"
 "#;
 
 fn contenders(form: &str) -> Result<Vec<Contender>> {
@@ -75,8 +75,12 @@ fn variants_are_contenders_with_their_own_arguments() {
 
 #[test]
 fn start_command_names_the_address_the_core_and_the_scratch_folder() {
-    let address = "127.0.0.1:8888".parse().unwrap();
-    let pinned = only(FORM).start_command(address, CORES, Path::new("/tmp/own"));
+    let places = Places {
+        address: "127.0.0.1:8888".parse().unwrap(),
+        scratch: Path::new("/tmp/own"),
+        files: Path::new("/tmp/all"),
+    };
+    let pinned = only(FORM).start_command(places, CORES);
     assert_eq!(
         words(&pinned),
         [
@@ -94,10 +98,10 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
         .find_map(|(name, value)| value.filter(|_| name == "PATH"));
     assert!(path.unwrap().to_string_lossy().contains("/usr/sbin"), "{path:?}");
     let found = only(INSTALLED);
-    let pinned = found.start_command(address, CORES, Path::new("/tmp/own"));
+    let pinned = found.start_command(places, CORES);
     assert_eq!(words(&pinned), ["taskset", "-c", "3", "sh", "/tmp/own/found.conf"]);
-    let content = fill_in(&found.files[0].content, address, Path::new("/tmp/own"));
-    assert_eq!(content, "listen 127.0.0.1:8888; keep /tmp/own;");
+    let content = places.fill_in(&found.files[0].content);
+    assert_eq!(content, "listen 127.0.0.1:8888; keep /tmp/own; serve /tmp/all;");
 }
 
 #[test]

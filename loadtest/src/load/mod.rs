@@ -16,6 +16,7 @@ mod allowance;
 mod blocking;
 pub(crate) mod clock;
 mod connection;
+pub(crate) mod content;
 pub(crate) mod counts;
 pub(crate) mod engine;
 mod event_stream;
@@ -61,6 +62,7 @@ pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrup
             return websocket::echo::run(plan, &Echo::default(), Pacing::Hold, progress, interrupt);
         }
         Kind::Hold => (Pacing::Hold, 1),
+        Kind::Upload { bytes } => return http::upload::run(plan, *bytes, progress, interrupt),
         Kind::Echo(echo) => {
             let pacing = echo.rate.map_or(Pacing::Closed, open);
             return websocket::echo::run(plan, echo, pacing, progress, interrupt);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use http::{HeaderName, HeaderValue, Method};
 
+use super::content::Content;
 use super::target::{Scheme, Target};
 
 /// The most connections of one run.
@@ -69,6 +70,8 @@ pub(crate) enum Kind {
     /// HTTP or WebSocket: one request or one opening handshake on each connection, which then stays open and silent for
     /// the duration.
     Hold,
+    /// HTTP: one connection sends requests with a content of this many bytes, one after another.
+    Upload { bytes: u64 },
     /// WebSocket: the server returns each message; closed loop, or a rate per second over all connections.
     Echo(Echo),
     /// One WebSocket publishes, and all other connections receive each message: WebSockets or event streams, by the
@@ -130,7 +133,7 @@ pub(crate) struct Request {
 pub(crate) struct Expectation {
     pub(crate) status: u16,
     /// The whole content; `None` accepts any content with correct framing.
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body: Option<Content>,
 }
 
 impl Plan {
@@ -205,6 +208,15 @@ impl Plan {
             self.requests.is_none() || !matches!(self.kind, Kind::Hold | Kind::FanOut(_)),
             "an idle hold and a fan-out do not end after a number of requests; remove --requests"
         );
+        let is_upload = matches!(self.kind, Kind::Upload { .. });
+        ensure!(
+            !is_upload || (connections == 1 && self.warmup.is_zero() && self.slow_heads == 0),
+            "an upload has one connection, no warm-up and no slow heads; set --connections 1 and --warmup 0"
+        );
+        ensure!(
+            !is_upload || self.request.body.is_empty(),
+            "an upload has a content of its own; remove --body"
+        );
         self.check_scheme()?;
         self.kind.check()
     }
@@ -215,7 +227,9 @@ impl Plan {
         let (is_right, needed) = match self.kind {
             Kind::Echo(_) => (scheme == Scheme::WebSocket, "ws://"),
             Kind::Hold | Kind::FanOut(_) => (true, "http:// or ws://"),
-            Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
+            Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn | Kind::Upload { .. } => {
+                (scheme == Scheme::Http, "http://")
+            }
         };
         ensure!(
             is_right,
@@ -254,7 +268,9 @@ impl Kind {
     /// Returns what the results count, in the plural.
     pub(crate) fn noun(&self) -> &'static str {
         match self {
-            Self::ClosedLoop { .. } | Self::OpenLoop { .. } | Self::Churn | Self::Hold => "requests",
+            Self::ClosedLoop { .. } | Self::OpenLoop { .. } | Self::Churn | Self::Hold | Self::Upload { .. } => {
+                "requests"
+            }
             Self::Echo(_) => "messages",
             Self::FanOut(_) => "deliveries",
         }
@@ -264,7 +280,7 @@ impl Kind {
         let (rate, pipeline) = match self {
             Self::ClosedLoop { pipeline } => (None, *pipeline),
             Self::OpenLoop { rate, pipeline } => (Some(*rate), *pipeline),
-            Self::Churn | Self::Hold => (None, 1),
+            Self::Churn | Self::Hold | Self::Upload { .. } => (None, 1),
             Self::Echo(echo) => (echo.rate, echo.pipeline),
             Self::FanOut(fan_out) => (fan_out.rate, fan_out.burst),
         };
@@ -401,6 +417,7 @@ mod tests {
         let closed = || plan(Kind::ClosedLoop { pipeline: 1 });
         let open = |rate| plan(Kind::OpenLoop { rate, pipeline: 1 });
         for (plan, mistake) in [
+            (plan(Kind::Upload { bytes: 1 }), "an upload has one connection"),
             (plan(Kind::ClosedLoop { pipeline: 0 }), "in flight"),
             (open(0.0), "the rate must be"),
             (open(-1.0), "the rate must be"),

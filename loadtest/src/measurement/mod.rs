@@ -14,7 +14,7 @@ use crate::load::latency::LatencySummary;
 use crate::load::progress::{Phase, Snapshot};
 use crate::load::run_result::Deliveries;
 use crate::load::{self, Plan, Progress, RunResult};
-use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
+use crate::proc::{self, CoreTime, Memory, PeakMemory, ProcessTime, RunTime};
 use crate::record::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Kind, Latency, Noise, Point, Sample, Slow};
 use crate::syscalls::Counter;
 
@@ -43,6 +43,7 @@ impl Subject {
     /// Reads the memory of an idle server.
     pub(crate) fn new(pids: Vec<Pid>, cores: Cores, spans_cores: bool) -> Result<Self> {
         let empty = proc::sum(&pids, Memory::read)?;
+        pids.iter().copied().for_each(PeakMemory::reset);
         Ok(Self {
             pids,
             cores,
@@ -129,7 +130,7 @@ impl Reading {
 struct Window<'a> {
     subject: &'a Subject,
     opened: Option<Result<Reading>>,
-    closed: Option<Result<(Reading, Memory)>>,
+    closed: Option<Result<(Reading, Memory, PeakMemory)>>,
     /// The proportional memory at the start and its maximum since; `None` unless watched.
     watched: Option<(u64, u64)>,
     watches_memory: bool,
@@ -160,18 +161,20 @@ impl<'a> Window<'a> {
         }
     }
 
-    fn close(&self) -> Result<(Reading, Memory)> {
+    fn close(&self) -> Result<(Reading, Memory, PeakMemory)> {
+        let pids = &self.subject.pids;
         Ok((
             Reading::take(self.subject)?,
-            proc::sum(&self.subject.pids, Memory::read)?,
+            proc::sum(pids, Memory::read)?,
+            proc::sum(pids, PeakMemory::read)?,
         ))
     }
 
     fn usage(self) -> Result<Usage> {
         let opened = self.opened.context("the window never began")??;
         let closed = self.closed.context("the window never ended")?;
-        let (closed, memory) = closed.context("the server ended by itself")?;
-        Ok(Usage::between(&opened, &closed, memory))
+        let (closed, memory, peak) = closed.context("the server ended by itself")?;
+        Ok(Usage::between(&opened, &closed, memory, peak))
     }
 }
 
@@ -228,19 +231,22 @@ struct Usage {
     server_runs: RunTime,
     /// At the end of the window.
     memory: Memory,
+    /// Since before the first connection.
+    peak: PeakMemory,
     load: Duration,
     server_core: CoreTime,
     load_core: CoreTime,
 }
 
 impl Usage {
-    fn between(opened: &Reading, closed: &Reading, memory: Memory) -> Self {
+    fn between(opened: &Reading, closed: &Reading, memory: Memory, peak: PeakMemory) -> Self {
         let server_runs = closed.server_runs.since(opened.server_runs);
         Self {
             elapsed: closed.at - opened.at,
             server: closed.server.since(opened.server).refined_by(server_runs.running),
             server_runs,
             memory,
+            peak,
             load: closed.load.since(opened.load).running,
             server_core: closed.server_core.since(opened.server_core),
             load_core: closed.load_core.since(opened.load_core),
@@ -284,6 +290,7 @@ fn sample(kind: Kind, outcome: &RunResult, empty: Memory, usage: &Usage) -> Samp
             ..sample
         };
     }
+    let peak_growth_kib = usage.peak.resident_kib.saturating_sub(empty.resident_kib);
     let per_request = |time: Duration| time.as_secs_f64() * 1e6 / outcome.requests.max(1) as f64;
     Sample {
         requests: outcome.requests,
@@ -299,6 +306,8 @@ fn sample(kind: Kind, outcome: &RunResult, empty: Memory, usage: &Usage) -> Samp
             .map(latency),
         fan_out: outcome.fan_out.as_ref().map(fan_out),
         slow_heads_cut: outcome.slow_heads.map(|heads| heads.cut),
+        peak_growth_kib: (kind == Kind::Transfer).then_some(peak_growth_kib),
+        received_bytes_each: Some(outcome.bytes_received as f64 / outcome.requests.max(1) as f64),
         hop: outcome.fan_out.as_ref().filter(|_| kind == Kind::Hop).and_then(hop),
         ..sample
     }

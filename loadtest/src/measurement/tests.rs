@@ -20,6 +20,7 @@ fn usage() -> Usage {
             runs: 9,
         },
         memory: memory(2200),
+        peak: PeakMemory { resident_kib: 9000 },
         load: Duration::from_millis(500),
         server_core: core(80),
         load_core: core(380),
@@ -87,6 +88,13 @@ fn window_is_divided_by_requests_and_by_time() {
     assert!(close(noise.stolen, 0.02));
     assert_eq!(sample.resident_kib, Some(2300));
     assert_eq!((sample.connections, sample.idleness), (None, None));
+}
+
+#[test]
+fn growth_of_transfers_is_the_peak_above_the_empty_process() {
+    let growth = |kind| sample(kind, &outcome(3), memory(1000), &usage()).peak_growth_kib;
+    assert_eq!(growth(Kind::Transfer), Some(9000 - 1100));
+    assert_eq!(growth(Kind::Capacity), None);
 }
 
 #[test]

@@ -112,6 +112,7 @@ fn check_figures(sample: &Sample) -> Result<()> {
         ("others_on_load_core", noise.map(|noise| noise.others_on_load_core)),
         ("stolen", noise.map(|noise| noise.stolen)),
         ("system_calls_per_request", sample.system_calls_per_request),
+        ("received_bytes_each", sample.received_bytes_each),
         (
             "proportional_kib_each",
             connections.map(|held| held.proportional_kib_each),

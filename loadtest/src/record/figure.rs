@@ -35,6 +35,10 @@ pub(crate) enum Figure {
     Closed,
     /// How often the server closed a slow head.
     SlowHeadsCut,
+    /// The peak of resident memory above that of the empty process.
+    PeakGrowth,
+    /// Head included.
+    AnswerBytes,
 }
 
 impl Figure {
@@ -66,6 +70,8 @@ impl Figure {
             Self::Unaccounted => sample.slow.map(|slow| slow.unaccounted as f64),
             Self::Closed => sample.slow.map(|slow| slow.closed as f64),
             Self::SlowHeadsCut => sample.slow_heads_cut.map(|cut| cut as f64),
+            Self::PeakGrowth => sample.peak_growth_kib.map(|kib| kib as f64 / 1024.0),
+            Self::AnswerBytes => sample.received_bytes_each,
         }
     }
 
@@ -95,7 +101,9 @@ impl Figure {
             | Self::SlowMemory
             | Self::Unaccounted
             | Self::Closed
-            | Self::SlowHeadsCut => false,
+            | Self::SlowHeadsCut
+            | Self::PeakGrowth
+            | Self::AnswerBytes => false,
         }
     }
 
@@ -126,6 +134,8 @@ impl Figure {
             Self::Unaccounted => "unaccounted for".to_owned(),
             Self::Closed => "closed".to_owned(),
             Self::SlowHeadsCut => "slow heads cut".to_owned(),
+            Self::PeakGrowth => "peak growth MiB".to_owned(),
+            Self::AnswerBytes => "bytes/answer".to_owned(),
         }
     }
 
@@ -154,6 +164,8 @@ impl Figure {
             Self::Unaccounted => "deliveries unaccounted for".to_owned(),
             Self::Closed => "closed subscribers".to_owned(),
             Self::SlowHeadsCut => "slow heads cut".to_owned(),
+            Self::PeakGrowth => "growth of resident memory".to_owned(),
+            Self::AnswerBytes => "length of an answer".to_owned(),
         }
     }
 }
@@ -162,7 +174,7 @@ impl Kind {
     /// Returns the figure that ranks contenders; lower is better for all kinds.
     pub(crate) fn main_figure(self) -> Figure {
         match self {
-            Self::Capacity | Self::Pipelined | Self::Churn | Self::Echo | Self::FanOut => Figure::Cpu,
+            Self::Capacity | Self::Pipelined | Self::Churn | Self::Transfer | Self::Echo | Self::FanOut => Figure::Cpu,
             Self::Latency => Figure::P50,
             Self::Hop => Figure::FarP50,
             Self::Rate | Self::Sweep | Self::Slow => Figure::P99,

@@ -39,6 +39,12 @@ pub(crate) struct Sample {
     /// The server's resident memory at the end of the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resident_kib: Option<u64>,
+    /// The peak of the server's resident memory above that of the empty process; only for transfers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_growth_kib: Option<u64>,
+    /// Bytes received for each answer, head included; only with a content coding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) received_bytes_each: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connections: Option<Connections>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Sweep,
     /// A new connection for each request.
     Churn,
+    /// A number of long downloads or uploads: their cost and the server's memory.
+    Transfer,
     /// Silent connections.
     Idle,
     /// WebSocket messages that the server returns.
@@ -55,6 +57,7 @@ impl Kind {
         match self {
             Self::Capacity | Self::Pipelined | Self::Latency | Self::Rate | Self::Sweep => "request",
             Self::Churn | Self::Idle => "connection",
+            Self::Transfer => "transfer",
             Self::Echo => "message",
             Self::FanOut | Self::Hop | Self::Slow => "delivery",
         }
@@ -66,6 +69,7 @@ impl Kind {
             "request" => "requests",
             "connection" => "connections",
             "message" => "messages",
+            "transfer" => "transfers",
             _ => "deliveries",
         }
     }

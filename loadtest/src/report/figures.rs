@@ -39,8 +39,10 @@ pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     Some(Chart {
         title: format!("CPU per {}", kind.unit()),
         note: format!(
-            "Solid: user mode; light: kernel. {} The dashed line is the floor.",
-            whiskers(view)
+            "Solid: user mode; light: kernel. {}{}",
+            whiskers(view),
+            view.baseline
+                .map_or("", |_| " The dashed line is the server that the others are divided by.")
         ),
         is_tall: false,
         svg: chart.draw(),

@@ -15,8 +15,8 @@ pub(super) fn decimals(smallest: f64) -> usize {
 /// Returns the digits after the point for `figure` in a column whose smallest one is `smallest`; counts have 0.
 pub(super) fn decimals_of(figure: Figure, smallest: f64) -> usize {
     match figure {
-        Figure::Throughput
-        | Figure::ServerBusy
+        Figure::ServerBusy
+        | Figure::AnswerBytes
         | Figure::Lost
         | Figure::Unaccounted
         | Figure::Closed

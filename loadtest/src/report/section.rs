@@ -85,6 +85,15 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
             ),
         ],
         Kind::Sweep => vec![figures::sweep(view, Figure::P50), figures::sweep(view, Figure::P99)],
+        Kind::Transfer => vec![
+            figures::cpu(view),
+            figures::plain(
+                view,
+                Figure::PeakGrowth,
+                "Growth of resident memory, MiB".to_owned(),
+                "The peak during the transfers, above the empty process.",
+            ),
+        ],
         Kind::Latency | Kind::Rate | Kind::Hop | Kind::Slow => {
             vec![figures::latency(view), figures::cpu(view), calls(view)]
         }
@@ -96,8 +105,9 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
 /// Returns the columns of a workload's table; missing figures are dashes, and columns without figures are omitted.
 fn columns(kind: Kind) -> &'static [Figure] {
     use Figure::{
-        Closed, ConnectionMemory, Cpu, EmptyMemory, FarP50, IdleCpu, Lost, Max, NearP50, P50, P90, P99, P999, P9999,
-        QuietP99, ServerBusy, SlowHeadsCut, SlowMemory, System, SystemCalls, Throughput, Unaccounted, User, WakeUps,
+        AnswerBytes, Closed, ConnectionMemory, Cpu, EmptyMemory, FarP50, IdleCpu, Lost, Max, NearP50, P50, P90, P99,
+        P999, P9999, PeakGrowth, QuietP99, ServerBusy, SlowHeadsCut, SlowMemory, System, SystemCalls, Throughput,
+        Unaccounted, User, WakeUps,
     };
     match kind {
         Kind::Latency | Kind::Rate => &[
@@ -114,6 +124,7 @@ fn columns(kind: Kind) -> &'static [Figure] {
             SlowHeadsCut,
         ],
         Kind::Idle => &[ConnectionMemory, EmptyMemory, IdleCpu, WakeUps],
+        Kind::Transfer => &[Cpu, User, System, Throughput, PeakGrowth, ServerBusy],
         Kind::Hop => &[NearP50, FarP50, P99, Cpu, SystemCalls, Lost],
         Kind::Slow => &[P99, QuietP99, SlowMemory, Unaccounted, Closed, Lost, Cpu, ServerBusy],
         Kind::FanOut => &[
@@ -128,9 +139,18 @@ fn columns(kind: Kind) -> &'static [Figure] {
             SystemCalls,
             ServerBusy,
         ],
-        Kind::Capacity | Kind::Pipelined | Kind::Churn | Kind::Echo | Kind::Sweep => {
-            &[Cpu, User, System, Throughput, P50, P99, P999, SystemCalls, ServerBusy]
-        }
+        Kind::Capacity | Kind::Pipelined | Kind::Churn | Kind::Echo | Kind::Sweep => &[
+            Cpu,
+            User,
+            System,
+            Throughput,
+            P50,
+            P99,
+            P999,
+            AnswerBytes,
+            SystemCalls,
+            ServerBusy,
+        ],
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::contender::LISTEN_PLACEHOLDER;
+use crate::load::content::Content;
 use crate::load::target::Scheme;
 use crate::measurement::Cores;
 use crate::record;
@@ -31,6 +32,7 @@ impl Workload {
     fn command(&self, cores: Cores, timing: Timing) -> Vec<String> {
         let timing = match &self.load {
             Load::Slow { windows, .. } => timing.slow(*windows),
+            Load::Download { .. } | Load::Upload { .. } => Timing::transfers(),
             _ => timing,
         };
         let scheme = match self.scheme() {
@@ -47,9 +49,9 @@ impl Workload {
         switch("connections", Some(&self.subscribers_or_connections()));
         switch("warmup", Some(&format!("{}s", timing.warmup.as_secs_f64())));
         switch("duration", Some(&format!("{}s", timing.window.as_secs_f64())));
-        if let Some(expect) = &self.expect {
-            switch("expect-status", Some(&expect.status));
-            switch("expect-body", Some(&expect.body));
+        switch("timeout", Some(&format!("{}s", self.timeout().as_secs())));
+        for (name, value) in self.expected() {
+            switch(name, Some(&value));
         }
         match &self.load {
             Load::Capacity { .. } | Load::Latency { .. } => {}
@@ -66,6 +68,13 @@ impl Workload {
             }
             Load::Sweep { rates, .. } => switch("rate", Some(&rates.first().copied().unwrap_or_default())),
             Load::Churn { .. } => switch("churn", None),
+            Load::Download { requests, .. } => switch("requests", Some(requests)),
+            Load::Upload {
+                upload_bytes, requests, ..
+            } => {
+                switch("upload", Some(upload_bytes));
+                switch("requests", Some(requests));
+            }
             Load::Idle { .. } | Load::WebsocketIdle { deflate: false, .. } => switch("hold", None),
             Load::WebsocketIdle { deflate: true, .. } => {
                 switch("hold", None);
@@ -85,6 +94,23 @@ impl Workload {
         words
     }
 
+    /// Returns the switches of the expected answer, and of the request field that asks for it.
+    fn expected(&self) -> Vec<(&'static str, String)> {
+        let mut switches = Vec::new();
+        if let Some(expect) = &self.expect {
+            switches.push(("expect-status", expect.status.to_string()));
+            switches.extend(expect.answer().map(|content| match content {
+                Content::Bytes(body) => ("expect-body", String::from_utf8_lossy(&body).into_owned()),
+                Content::Filling(length) => ("expect-filling", length.to_string()),
+            }));
+        }
+        if let Some((name, value)) = self.accept_encoding() {
+            let value = value.to_str().unwrap_or_default();
+            switches.push(("header", format!("{name}: {value}")));
+        }
+        switches
+    }
+
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let connections = || ("connections", self.connections().to_string());
         let path = || ("path", self.path().to_owned());
@@ -97,6 +123,14 @@ impl Workload {
                 vec![path(), connections(), ("compression", compression.to_owned())]
             }
             Load::Pipelined { pipeline, .. } => vec![path(), connections(), ("pipeline", pipeline.to_string())],
+            Load::Download { requests, .. } => vec![path(), connections(), ("downloads", requests.to_string())],
+            Load::Upload {
+                upload_bytes, requests, ..
+            } => vec![
+                path(),
+                ("upload_bytes", upload_bytes.to_string()),
+                ("uploads", requests.to_string()),
+            ],
             Load::Rate {
                 connections,
                 requests_per_second,
@@ -185,7 +219,17 @@ mod tests {
             );
             assert_eq!((args.cores, args.slow_heads), (plan.cores, plan.slow_heads));
             assert!(rate.is_none() || args.rate == rate, "{}", workload.name);
-            assert_eq!(args.expect_body.map(String::into_bytes), plan.expect.body);
+            let body = args.expect_body.map(|body| Content::Bytes(body.into_bytes()));
+            let body = body.or_else(|| args.expect_filling.map(Content::Filling));
+            assert_eq!(body, plan.expect.body);
+            assert_eq!(
+                (args.requests, args.timeout),
+                (plan.requests, plan.timeout),
+                "{}",
+                workload.name
+            );
+            assert_eq!(args.method, plan.request.method);
+            assert_eq!(args.headers, workload.accept_encoding().into_iter().collect::<Vec<_>>());
         }
     }
 }

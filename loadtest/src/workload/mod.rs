@@ -7,8 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::contender::Service;
+use crate::load::content::Content;
 use crate::measurement::Cores;
 use crate::record::Kind;
+use crate::served::ServedFile;
 
 mod described;
 mod planned;
@@ -33,6 +35,8 @@ pub(crate) struct Workload {
     pub(crate) load: Load,
     /// The expected HTTP answer; `None` for WebSocket and fan-out workloads, which check their messages.
     pub(crate) expect: Option<Expectation>,
+    /// The service that a contender needs; `None` for that of the load.
+    service: Option<Service>,
     /// The most rounds in a quick comparison; 0 excludes it unless named on the command line.
     quick_rounds_max: Option<u32>,
 }
@@ -72,6 +76,18 @@ pub(crate) enum Load {
         path: String,
         /// Connections at a time.
         connections: usize,
+    },
+    /// A number of downloads, on connections that each have one at a time.
+    Download {
+        path: String,
+        connections: usize,
+        requests: u64,
+    },
+    /// A number of uploads, one after another on one connection.
+    Upload {
+        path: String,
+        upload_bytes: u64,
+        requests: u64,
     },
     Idle {
         path: String,
@@ -141,7 +157,51 @@ pub(crate) struct Expectation {
     pub(crate) status: u16,
     /// Media type without parameters.
     pub(crate) content_type: String,
-    pub(crate) body: String,
+    /// The body; either this or `file`.
+    body: Option<String>,
+    /// The file of the served folder that the body is.
+    file: Option<ServedFile>,
+    /// The coding that the request accepts and the body must have.
+    pub(crate) coding: Option<Coding>,
+}
+
+/// A content coding (RFC 9110 section 8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Coding {
+    Gzip,
+}
+
+impl Coding {
+    /// Returns its name in fields.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+        }
+    }
+}
+
+impl Expectation {
+    /// Returns the content without a coding.
+    pub(crate) fn content(&self) -> Content {
+        match (self.file, &self.body) {
+            (Some(file), _) => file.content(),
+            (None, body) => Content::Bytes(body.clone().unwrap_or_default().into_bytes()),
+        }
+    }
+
+    /// Returns the content that each answer must have; `None` if it is encoded, which only the verification decodes.
+    pub(crate) fn answer(&self) -> Option<Content> {
+        self.coding.is_none().then(|| self.content())
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.body.is_some() != self.file.is_some(),
+            "[expect] needs either a body or a file"
+        );
+        Ok(())
+    }
 }
 
 impl Workload {
@@ -153,6 +213,7 @@ impl Workload {
             title: file.title,
             load: file.load,
             expect: file.expect,
+            service: file.service,
             quick_rounds_max: file.quick_rounds_max,
         };
         workload.check()?;
@@ -176,6 +237,7 @@ impl Workload {
             Load::Rate { .. } => Kind::Rate,
             Load::Sweep { .. } => Kind::Sweep,
             Load::Churn { .. } => Kind::Churn,
+            Load::Download { .. } | Load::Upload { .. } => Kind::Transfer,
             Load::Idle { .. } | Load::WebsocketIdle { .. } => Kind::Idle,
             Load::Echo { .. } => Kind::Echo,
             Load::FanOut { .. } => Kind::FanOut,
@@ -186,6 +248,10 @@ impl Workload {
 
     /// Returns the service that a contender needs to take part.
     pub(crate) fn service(&self) -> Service {
+        self.service.unwrap_or_else(|| self.service_of_load())
+    }
+
+    fn service_of_load(&self) -> Service {
         match self.load {
             Load::Echo { .. } | Load::WebsocketIdle { .. } => Service::WebsocketEcho,
             Load::FanOut {
@@ -200,8 +266,9 @@ impl Workload {
     /// Returns its connections at one time, publisher and slow heads included.
     pub(crate) fn connections(&self) -> usize {
         match self.load {
-            Load::Latency { .. } => 1,
-            Load::Capacity { connections, .. }
+            Load::Latency { .. } | Load::Upload { .. } => 1,
+            Load::Download { connections, .. }
+            | Load::Capacity { connections, .. }
             | Load::Pipelined { connections, .. }
             | Load::Sweep { connections, .. }
             | Load::Churn { connections, .. }
@@ -219,6 +286,21 @@ impl Workload {
                 subscribers, stalled, ..
             } => subscribers + stalled + 1,
         }
+    }
+
+    /// Returns the served file that it requests.
+    pub(crate) fn served_file(&self) -> Option<ServedFile> {
+        self.expect.as_ref()?.file
+    }
+
+    /// Whether it uploads.
+    pub(crate) fn is_upload(&self) -> bool {
+        matches!(self.load, Load::Upload { .. })
+    }
+
+    /// Whether its answers have a content coding.
+    pub(crate) fn has_coding(&self) -> bool {
+        self.expect.as_ref().is_some_and(|expect| expect.coding.is_some())
     }
 
     /// Whether a quick comparison includes it by default.
@@ -244,6 +326,8 @@ impl Workload {
                 let timing = timing.slow(*windows);
                 timing.warmup + timing.window
             }
+            // An estimate: it ends with the last transfer.
+            Load::Download { .. } | Load::Upload { .. } => timing.window,
             _ => timing.warmup + timing.window,
         }
     }
@@ -257,6 +341,8 @@ impl Workload {
             | Load::Rate { path, .. }
             | Load::Sweep { path, .. }
             | Load::Churn { path, .. }
+            | Load::Download { path, .. }
+            | Load::Upload { path, .. }
             | Load::Idle { path, .. }
             | Load::Echo { path, .. }
             | Load::WebsocketIdle { path, .. } => path,
@@ -280,12 +366,11 @@ impl Workload {
             (1..=CONNECTIONS_MAX).contains(&self.connections()),
             "connections must be between 1 and {CONNECTIONS_MAX}"
         );
-        match (self.service(), &self.expect) {
+        match (self.service_of_load(), &self.expect) {
             (Service::Http, None) => bail!("[expect] is missing"),
-            (Service::WebsocketEcho | Service::WebsocketFanOut | Service::EventStreamFanOut, Some(_)) => {
-                bail!("[expect] does not apply to a WebSocket workload or a fan-out; remove it")
-            }
-            _ => {}
+            (Service::Http, Some(expect)) => expect.check()?,
+            (_, None) => {}
+            (_, Some(_)) => bail!("[expect] does not apply to a WebSocket workload or a fan-out; remove it"),
         }
         if let Load::Slow { windows, .. } = &self.load {
             ensure!(
@@ -313,6 +398,7 @@ impl Workload {
 #[serde(deny_unknown_fields)]
 struct WorkloadFile {
     title: String,
+    service: Option<Service>,
     quick_rounds_max: Option<u32>,
     load: Load,
     expect: Option<Expectation>,

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue, Method, header};
+
 use crate::contender::Service;
-use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan};
+use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan, Request};
 use crate::load::target::{Scheme, Target};
 
 use super::timing::Timing;
@@ -18,6 +20,9 @@ const OPEN_LOOP_PIPELINE: usize = 1;
 /// The longest time for an answer; long, because a saturated server in an open loop answers late without failing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same for a transfer: 100 downloads of 100 MiB share the bandwidth of one core.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
+
 impl Workload {
     /// Returns the plans against the server at `address`, each with its offered rate in an open loop.
     pub(crate) fn plans(&self, address: SocketAddr, cores: Cores, timing: Timing) -> Vec<(Option<f64>, Plan)> {
@@ -25,14 +30,19 @@ impl Workload {
             connections: self.subscribers_or_connections(),
             warmup: timing.warmup,
             duration: timing.window,
-            timeout: ANSWER_TIMEOUT,
+            timeout: self.timeout(),
             cores: vec![cores.load],
             expect: Expectation {
                 status: self.expect.as_ref().map_or(200, |expect| expect.status),
-                body: self.expect.as_ref().map(|expect| expect.body.clone().into_bytes()),
+                body: self.expect.as_ref().and_then(super::Expectation::answer),
             },
             slow_heads: self.slow_heads(),
+            request: self.request(),
             ..Plan::new(Target::at(scheme, address, self.path()), kind)
+        };
+        let transfers = |kind, requests| Plan {
+            requests: Some(requests),
+            ..plan(Scheme::Http, kind, Timing::transfers())
         };
         let http = |kind| plan(Scheme::Http, kind, timing);
         let open = |rate| {
@@ -51,14 +61,12 @@ impl Workload {
             } => vec![open(*requests_per_second)],
             Load::Sweep { rates, .. } => rates.iter().copied().map(open).collect(),
             Load::Churn { .. } => vec![(None, http(Kind::Churn))],
-            Load::Idle { .. } => {
-                // Each connection sends one request, so a warm-up has no effect.
-                let silent = Timing {
-                    warmup: Duration::ZERO,
-                    ..timing
-                };
-                vec![(None, plan(Scheme::Http, Kind::Hold, silent))]
-            }
+            Load::Download { requests, .. } => vec![(None, transfers(Kind::ClosedLoop { pipeline: 1 }, *requests))],
+            Load::Upload {
+                upload_bytes, requests, ..
+            } => vec![(None, transfers(Kind::Upload { bytes: *upload_bytes }, *requests))],
+            // Each connection sends one request, so a warm-up has no effect.
+            Load::Idle { .. } => vec![(None, plan(Scheme::Http, Kind::Hold, timing.without_warmup()))],
             Load::Echo { message_bytes, .. } => {
                 let echo = Echo {
                     message_bytes: *message_bytes,
@@ -68,11 +76,7 @@ impl Workload {
                 vec![(None, plan(Scheme::WebSocket, Kind::Echo(echo), timing))]
             }
             Load::WebsocketIdle { deflate, .. } => {
-                let silent = Timing {
-                    warmup: Duration::ZERO,
-                    ..timing
-                };
-                let mut hold = plan(Scheme::WebSocket, Kind::Hold, silent);
+                let mut hold = plan(Scheme::WebSocket, Kind::Hold, timing.without_warmup());
                 hold.request.headers.extend(deflate.then(deflate::offer));
                 vec![(None, hold)]
             }
@@ -82,6 +86,17 @@ impl Workload {
                 let slow = timing.slow(*windows);
                 vec![(None, plan(Scheme::WebSocket, fan_out(1, *stalled), slow))]
             }
+        }
+    }
+
+    fn request(&self) -> Request {
+        Request {
+            method: match self.load {
+                Load::Upload { .. } => Method::POST,
+                _ => Method::GET,
+            },
+            headers: self.accept_encoding().into_iter().collect(),
+            body: Vec::new(),
         }
     }
 
@@ -98,11 +113,25 @@ impl Workload {
         })
     }
 
+    /// Returns the longest time for an answer.
+    pub(super) fn timeout(&self) -> Duration {
+        match self.load {
+            Load::Download { .. } | Load::Upload { .. } => TRANSFER_TIMEOUT,
+            _ => ANSWER_TIMEOUT,
+        }
+    }
+
+    /// Returns the request field that accepts the coding of the answer, if it has one.
+    pub(crate) fn accept_encoding(&self) -> Option<(HeaderName, HeaderValue)> {
+        let coding = self.expect.as_ref()?.coding?;
+        Some((header::ACCEPT_ENCODING, HeaderValue::from_static(coding.name())))
+    }
+
     /// Returns the scheme of the URL of a request or of the subscribers.
     pub(super) fn scheme(&self) -> Scheme {
-        match self.service() {
-            Service::Http | Service::EventStreamFanOut => Scheme::Http,
+        match self.service_of_load() {
             Service::WebsocketEcho | Service::WebsocketFanOut => Scheme::WebSocket,
+            _ => Scheme::Http,
         }
     }
 

@@ -78,6 +78,9 @@ fn mistakes_are_named() {
         (FORM, "title =", "tilte =", "tilte"),
         (FORM, "[expect]", "[[expect]]", "expect"),
         (FORM, "body = ", "boddy = ", "boddy"),
+        (FORM, "body = \"Hello\"", "", "either a body or a file"),
+        (FORM, "body = ", "file = \"1k.bin\"\nbody = ", "either a body or a file"),
+        (FORM, "body = \"Hello\"", "file = \"passwd\"", "passwd"),
         (FORM, "capacity\"", "pipelined\"\npipeline = 100000", "in flight"),
         (
             FORM,
@@ -125,7 +128,7 @@ fn plans_follow_the_file() {
     assert_eq!(plan.target.to_string(), "http://127.0.0.1:8888/plaintext");
     assert_eq!((plan.connections, plan.cores), (8, vec![3]));
     assert_eq!((plan.warmup, plan.duration), (timing.warmup, timing.window));
-    assert_eq!(plan.expect.body.as_deref(), Some(b"Hello".as_slice()));
+    assert_eq!(plan.expect.body, Some(Content::Bytes(b"Hello".to_vec())));
     assert_eq!(only(&workload("latency", "")).1.connections, 1);
     let (_, hold) = only(&workload("idle", "connections = 8"));
     assert_eq!((hold.kind, hold.warmup), (plan::Kind::Hold, Duration::ZERO));
@@ -136,6 +139,51 @@ fn plans_follow_the_file() {
     let events = FAN_OUT.replace("/ws/sub\"", "/events\"\nsubscribe = \"event-stream\"");
     let (_, events) = only(&Workload::parse("events", &events).unwrap());
     assert_eq!(events.target.to_string(), "http://127.0.0.1:8888/events");
+}
+
+#[test]
+fn transfers_end_with_their_number_of_requests() {
+    let address = "127.0.0.1:8888".parse().unwrap();
+    let only = |workload: &Workload| workload.plans(address, CORES, Timing::NOMINAL).remove(0).1;
+    let form = FORM
+        .replace("body = \"Hello\"", "file = \"100m.bin\"")
+        .replace("connections = 64", "connections = 8\nrequests = 9");
+    let form = form
+        .replace("capacity", "download")
+        .replace("title", "service = \"static-files\"\ntitle");
+    let download = Workload::parse("download", &form).unwrap();
+    assert_eq!(
+        (download.kind(), download.service()),
+        (Kind::Transfer, Service::StaticFiles)
+    );
+    assert_eq!(download.served_file(), Some(ServedFile::HundredMebibytes));
+    let plan = only(&download);
+    assert_eq!(
+        (plan.connections, plan.requests, plan.warmup),
+        (8, Some(9), Duration::ZERO)
+    );
+    assert_eq!(plan.expect.body, Some(Content::Filling(100 << 20)));
+    let upload = workload("upload", "upload_bytes = 5\nrequests = 2");
+    assert_eq!((upload.kind(), upload.connections()), (Kind::Transfer, 1));
+    let plan = only(&upload);
+    assert_eq!((plan.kind, plan.requests), (plan::Kind::Upload { bytes: 5 }, Some(2)));
+    assert_eq!(plan.request.method, http::Method::POST);
+}
+
+#[test]
+fn encoded_answers_are_accepted_by_the_request() {
+    let form = FORM.replace("body = \"Hello\"", "file = \"page.html\"\ncoding = \"gzip\"");
+    let workload = Workload::parse("page", &form).unwrap();
+    let (_, plan) = workload
+        .plans("127.0.0.1:8888".parse().unwrap(), CORES, Timing::NOMINAL)
+        .remove(0);
+    let accepted = plan
+        .request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    assert_eq!(accepted.collect::<Vec<_>>(), [("accept-encoding", "gzip")]);
+    assert_eq!(plan.expect.body, None, "the verification decodes it");
 }
 
 #[test]

@@ -16,6 +16,21 @@ impl Timing {
         window: Duration::from_secs(1),
     };
 
+    pub(super) fn without_warmup(self) -> Self {
+        Self {
+            warmup: Duration::ZERO,
+            ..self
+        }
+    }
+
+    /// Returns the timing of transfers, which end with the last one: no warm-up, and a window of at most ten minutes.
+    pub(super) const fn transfers() -> Self {
+        Self {
+            warmup: Duration::ZERO,
+            window: Duration::from_secs(600),
+        }
+    }
+
     /// Returns the timing of a window with stalled subscribers: `windows` times as long.
     ///
     /// Its warm-up lasts at least a quarter of the window, because its latter half gives the quiet p99.

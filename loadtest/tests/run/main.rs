@@ -11,3 +11,4 @@ mod counts;
 mod latency;
 mod refusals;
 mod support;
+mod transfers;

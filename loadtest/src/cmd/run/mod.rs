@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::args::RunArgs;
 use crate::descriptors;
 use crate::interrupt::Interrupt;
+use crate::load::content::Content;
 use crate::load::plan::{Echo, Expectation, FanOut, Kind, Request};
 use crate::load::run_result::Deliveries;
 use crate::load::target::Scheme;
@@ -67,7 +68,10 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         },
         expect: Expectation {
             status: args.expect_status,
-            body: args.expect_body.clone().map(String::into_bytes),
+            body: match (&args.expect_body, args.expect_filling) {
+                (Some(body), _) => Some(Content::Bytes(body.clone().into_bytes())),
+                (None, length) => length.map(Content::Filling),
+            },
         },
         slow_heads: args.slow_heads,
         ..Plan::new(args.url.clone(), kind)
@@ -85,6 +89,9 @@ fn kind(args: &RunArgs) -> Kind {
             statistics: args.statistics.clone(),
             connect_cores: args.connect_cores.clone(),
         });
+    }
+    if let Some(bytes) = args.upload {
+        return Kind::Upload { bytes };
     }
     match args.rate {
         _ if args.churn => Kind::Churn,

@@ -40,6 +40,7 @@ fn asked(plan: &Plan) -> String {
         Kind::OpenLoop { rate, .. } => format!("open loop at {rate} requests/s"),
         Kind::Churn => "a new connection for every request".to_owned(),
         Kind::Hold => "idle connections".to_owned(),
+        Kind::Upload { bytes } => format!("uploads of {} bytes", grouped(*bytes)),
         Kind::Echo(echo) => {
             let pace = echo.rate.map_or_else(
                 || "closed loop".to_owned(),

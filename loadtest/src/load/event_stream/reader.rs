@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::chunked::{ChunkedDecoder, Malformed};
 use super::events::{Event, EventParser, TooLong};
 use super::response::Framing;
+use crate::client::chunked::{ChunkedDecoder, Malformed};
 
 /// Turns the bytes after a response head into events.
 #[derive(Debug)]

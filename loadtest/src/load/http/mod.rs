@@ -7,6 +7,7 @@ mod request;
 mod response;
 mod script;
 mod slow_heads;
+pub(crate) mod upload;
 
 use response::ResponseCheck;
 use script::{Http, HttpScript};

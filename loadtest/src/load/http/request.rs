@@ -5,7 +5,7 @@ use http::{Method, header};
 
 use crate::load::plan::{Kind, Plan};
 
-/// Encodes the request that `plan` repeats.
+/// Encodes the request that `plan` repeats; that of an upload without its content.
 ///
 /// # Errors
 ///
@@ -35,8 +35,12 @@ pub(crate) fn encode(plan: &Plan) -> Result<Vec<u8>> {
         field("Connection", b"close");
     }
     // RFC 9110 section 8.6: a method that anticipates content sends Content-Length even for empty content.
-    if !request.body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
-        field("Content-Length", request.body.len().to_string().as_bytes());
+    let content_bytes = match plan.kind {
+        Kind::Upload { bytes } => bytes,
+        _ => request.body.len() as u64,
+    };
+    if content_bytes > 0 || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+        field("Content-Length", content_bytes.to_string().as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&request.body);
@@ -94,6 +98,13 @@ mod tests {
                 "body",
                 closed,
                 "DELETE /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 4\r\n\r\nbody",
+            ),
+            (
+                Method::PUT,
+                &[],
+                "",
+                Kind::Upload { bytes: 1 << 40 },
+                "PUT /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 1099511627776\r\n\r\n",
             ),
         ] {
             assert_eq!(encoded(method, headers, body, kind).unwrap(), expected);

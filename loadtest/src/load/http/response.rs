@@ -6,6 +6,7 @@
 use http::Method;
 use httparse::{EMPTY_HEADER, Status};
 
+use crate::load::content::Content;
 use crate::load::plan::Plan;
 
 /// The longest head, chunk line or trailer line: four times the limit of common servers.
@@ -18,7 +19,7 @@ const FIELDS_MAX: usize = 128;
 #[derive(Debug)]
 pub(crate) struct ResponseCheck {
     /// The whole expected content; `None` accepts any.
-    expected_body: Option<Vec<u8>>,
+    expected_body: Option<Content>,
     /// A response to HEAD has no content, whatever its fields say.
     is_head_request: bool,
     /// The last parsed head, as bytes and as parsed.
@@ -69,7 +70,7 @@ impl ResponseCheck {
         Self::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
     }
 
-    pub(crate) fn new(expected_body: Option<Vec<u8>>, is_head_request: bool) -> Self {
+    pub(crate) fn new(expected_body: Option<Content>, is_head_request: bool) -> Self {
         Self {
             expected_body,
             is_head_request,
@@ -100,19 +101,15 @@ impl ResponseCheck {
     /// Whether `part` equals the expected content at `position`.
     #[inline]
     fn is_expected(&self, position: u64, part: &[u8]) -> bool {
-        let Some(expected) = &self.expected_body else {
-            return true;
-        };
-        let rest = usize::try_from(position)
-            .ok()
-            .and_then(|position| expected.get(position..));
-        rest.is_some_and(|rest| rest.starts_with(part))
+        self.expected_body
+            .as_ref()
+            .is_none_or(|expected| expected.has(position, part))
     }
 
     fn is_expected_length(&self, length: u64) -> bool {
         self.expected_body
             .as_ref()
-            .is_none_or(|expected| expected.len() as u64 == length)
+            .is_none_or(|expected| expected.length() == length)
     }
 }
 
@@ -407,7 +404,7 @@ mod tests {
     }
 
     fn hello_check() -> ResponseCheck {
-        ResponseCheck::new(Some(b"Hello".to_vec()), false)
+        ResponseCheck::new(Some(Content::Bytes(b"Hello".to_vec())), false)
     }
 
     #[test]

@@ -7,7 +7,7 @@ const LINE_BYTES_MAX: usize = 1024;
 
 /// Decodes consecutive pieces.
 #[derive(Debug)]
-pub(super) struct ChunkedDecoder {
+pub(crate) struct ChunkedDecoder {
     state: State,
     /// An unfinished line.
     line: Vec<u8>,
@@ -25,10 +25,10 @@ enum State {
 
 /// The bytes violate the coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 impl ChunkedDecoder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Size,
             line: Vec::new(),
@@ -36,22 +36,23 @@ impl ChunkedDecoder {
     }
 
     /// Whether the last chunk and its trailer have arrived.
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.state == State::End
     }
 
-    /// Passes the content in `bytes` to `on_content`, in order.
+    /// Passes the content in `bytes` to `on_content`, in order; returns the length up to the end of the coding, or that
+    /// of `bytes`.
     ///
     /// # Errors
     ///
     /// A violation, or the first error of `on_content`; the connection is then unusable.
-    pub(super) fn receive<E: From<Malformed>>(
+    pub(crate) fn receive<E: From<Malformed>>(
         &mut self,
         bytes: &[u8],
         mut on_content: impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<usize, E> {
         let mut rest = bytes;
-        while !rest.is_empty() {
+        while !rest.is_empty() && !self.is_at_end() {
             let taken = match self.state {
                 State::Content(left) => {
                     let taken = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
@@ -62,13 +63,11 @@ impl ChunkedDecoder {
                     };
                     taken
                 }
-                // Bytes after the end are a response that no request asked for.
-                State::End => return Err(Malformed.into()),
-                State::Size | State::ContentEnd | State::Trailer => self.take_line(rest)?,
+                State::Size | State::ContentEnd | State::Trailer | State::End => self.take_line(rest)?,
             };
             rest = rest.get(taken..).unwrap_or_default();
         }
-        Ok(())
+        Ok(bytes.len() - rest.len())
     }
 
     fn take_line(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
@@ -147,6 +146,13 @@ mod tests {
     }
 
     #[test]
+    fn bytes_after_the_end_belong_to_the_next_response() {
+        let mut decoder = ChunkedDecoder::new();
+        let taken = decoder.receive(b"1\r\nx\r\n0\r\n\r\nHTTP/1.1", |_| Ok::<(), Malformed>(()));
+        assert_eq!((taken, decoder.is_at_end()), (Ok(11), true));
+    }
+
+    #[test]
     fn violations_are_found_at_every_split() {
         for transcript in [
             &b"\r\n"[..],
@@ -155,7 +161,6 @@ mod tests {
             b"1\nx",
             b"1\r\nxy\r\n",
             b"0123456789abcdef0\r\n",
-            b"0\r\n\r\nHTTP/1.1 200 OK\r\n",
         ] {
             assert_decoded(transcript, Err(Malformed));
         }
