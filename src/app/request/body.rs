@@ -34,7 +34,8 @@ impl Context {
     /// Sets how many bytes of content this request may carry (Tornado's `set_max_body_size`).
     ///
     /// It replaces the application's [`max_body_bytes`](crate::Application::max_body_bytes), and the route's, for all
-    /// later reads. Compressed content counts as received.
+    /// later reads. Compressed content counts as received. A [`Multipart`](crate::Multipart) keeps the limit that it began
+    /// with, so middleware sets another.
     pub fn set_body_limit(&mut self, bytes_max: u64) {
         self.body.bytes_max = bytes_max;
     }
