@@ -3,6 +3,9 @@
 //! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process. So a test of them
 //! does its work in a child: the test binary, started again for that one test.
 
+#[path = "../tests/common/skip.rs"]
+pub(crate) mod skip;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -248,6 +248,7 @@ fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_
             // The kernel may refuse some turns after it was asked.
             while pauses() == before {
                 assert!(dropped_after(1, listener.accept()).await.is_none());
+                // The pace of the looks; the count decides.
                 sleep(Duration::from_millis(1)).await;
             }
             assert!(dropped_after(1, listener.accept()).await.is_none());

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::pin::pin;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ use squall_shards::{Builder, Driver, Listener, Listeners, Received, Shard, Strea
 
 use common::{
     PATIENCE, Running, builder, child, child_role, cpu_time, echo, eventually, eventually_here, in_child, or_stopped,
-    pattern, poll_once, serve, skips_without_ring, time_limit,
+    pattern, poll_once, skips_without_ring, time_limit,
 };
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -46,14 +46,7 @@ where
 {
     let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
     let address = listeners.tcp_address().unwrap();
-    let running = Running::start(builder.build().unwrap(), move |_| {
-        let listeners = listeners.clone();
-        async move {
-            serve(listeners.open().unwrap(), handle).await;
-            Ok(())
-        }
-    });
-    (running, address)
+    (Running::serving(builder.build().unwrap(), listeners, handle), address)
 }
 
 /// Sends a byte and waits for it to come back.
@@ -74,29 +67,48 @@ struct Fares {
     shed: u64,
 }
 
-/// A server in a process that may open few files, and a connection made early to ask for its report.
-struct PoorServer {
+/// A server in a child process, which says its address and serves until its standard input ends.
+struct ChildServer {
     process: Child,
     output: BufReader<ChildStdout>,
     address: SocketAddr,
-    control: BufReader<TcpStream>,
 }
 
-impl PoorServer {
-    fn start(test: &str, role: &str) -> Self {
-        let mut command = child(test, role);
+impl ChildServer {
+    fn start(mut command: Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut lines = output.by_ref().lines().map(Result::unwrap);
         let address = lines
             .find_map(|line| line.strip_prefix("serving ")?.parse().ok())
             .unwrap();
-        let mut server = Self {
+        Self {
             process,
             output,
             address,
-            control: BufReader::new(connect(address)),
-        };
+        }
+    }
+
+    /// Ends the server and checks that it ended without an error.
+    fn end(mut self) {
+        drop(self.process.stdin.take());
+        let mut printed = String::new();
+        self.output.read_to_string(&mut printed).unwrap();
+        assert!(self.process.wait().unwrap().success(), "{printed}");
+    }
+}
+
+/// A server in a process that may open few files, and a connection made early to ask for its report.
+struct PoorServer {
+    server: ChildServer,
+    control: BufReader<TcpStream>,
+}
+
+impl PoorServer {
+    fn start(test: &str, role: &str) -> Self {
+        let server = ChildServer::start(child(test, role));
+        let control = BufReader::new(connect(server.address));
+        let mut server = Self { server, control };
         assert_eq!(server.fares().pauses, 0);
         server
     }
@@ -114,18 +126,16 @@ impl PoorServer {
 
     /// The CPU time the server uses while clients only wait in its backlog.
     fn cpu_time_of_a_second(&self) -> Duration {
-        let before = cpu_time(self.process.id());
+        let before = cpu_time(self.server.process.id());
+        // A use of CPU time is measured over a time.
         thread::sleep(Duration::from_secs(1));
-        cpu_time(self.process.id()) - before
+        cpu_time(self.server.process.id()) - before
     }
 
     /// Ends the server and checks that it ended without an error.
-    fn end(mut self) {
+    fn end(self) {
         drop(self.control);
-        drop(self.process.stdin.take());
-        let mut printed = String::new();
-        self.output.read_to_string(&mut printed).unwrap();
-        assert!(self.process.wait().unwrap().success(), "{printed}");
+        self.server.end();
     }
 
     /// The server's side: echoes, and answers `?` with its report, until its standard input ends.
@@ -177,7 +187,7 @@ fn without_descriptors_clients_get_503_and_connections_continue() {
     }
     let _limit = time_limit();
     let mut server = PoorServer::start(test, "sheds");
-    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.server.address)).collect();
     for mut client in &clients {
         // A client turned away before its first byte must not fail here.
         let _gone = client.write(b"x");
@@ -201,7 +211,7 @@ fn without_descriptors_clients_get_503_and_connections_continue() {
     assert!(fares.pauses > 0);
 
     served.iter_mut().for_each(ping);
-    let more: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    let more: Vec<_> = (0..CLIENTS).map(|_| connect(server.server.address)).collect();
     let cpu = server.cpu_time_of_a_second();
     assert!(cpu < CPU_TIME_OF_A_WAIT, "{cpu:?}");
     served.iter_mut().for_each(ping);
@@ -209,12 +219,12 @@ fn without_descriptors_clients_get_503_and_connections_continue() {
     // Every client leaves, and there is room again.
     drop((served, more));
     let serves = || {
-        let mut client = connect(server.address);
+        let mut client = connect(server.server.address);
         let answered = client.write_all(b"x").and_then(|()| client.read_exact(&mut [0; 1]));
         answered.is_ok()
     };
     eventually(serves, || "a client is served".to_owned());
-    let mut clients: Vec<_> = (0..20).map(|_| connect(server.address)).collect();
+    let mut clients: Vec<_> = (0..20).map(|_| connect(server.server.address)).collect();
     clients.iter_mut().for_each(ping);
     drop(clients);
     server.end();
@@ -229,7 +239,7 @@ fn without_descriptors_clients_wait_for_those_that_leave() {
     }
     let _limit = time_limit();
     let mut server = PoorServer::start(test, "waits");
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.server.address)).collect();
     for client in &mut clients {
         client.write_all(b"x").unwrap();
     }
@@ -250,7 +260,7 @@ fn without_descriptors_clients_wait_for_those_that_leave() {
 /// Eight buffers of 256 bytes for 200 clients that all send at once: a receive without a buffer is retried.
 #[test]
 fn with_few_receive_buffers_every_client_is_served() {
-    if skips_without_ring("with_few_receive_buffers_every_client_is_served") {
+    if skips_without_ring() {
         return;
     }
     const THREADS: usize = 4;
@@ -295,20 +305,13 @@ fn without_memory_for_receive_buffers_the_shard_goes_on() {
         return serve_holders();
     }
     let _limit = time_limit();
-    let mut process = child(test, "holds")
-        // One heap, whose parts are too small for a buffer of 1 MiB.
+    let mut command = child(test, "holds");
+    // One heap, whose parts are too small for a buffer of 1 MiB.
+    command
         .env("MALLOC_ARENA_MAX", "1")
-        .env("MALLOC_MMAP_THRESHOLD_", "131072")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(process.stdout.take().unwrap());
-    let mut lines = output.by_ref().lines().map(Result::unwrap);
-    let address = lines
-        .find_map(|line| line.strip_prefix("serving ")?.parse().ok())
-        .unwrap();
-    let mut clients: Vec<_> = (0..HOLDERS).map(|_| connect(address)).collect();
+        .env("MALLOC_MMAP_THRESHOLD_", "131072");
+    let server = ChildServer::start(command);
+    let mut clients: Vec<_> = (0..HOLDERS).map(|_| connect(server.address)).collect();
     for client in &mut clients {
         client.write_all(b"x").unwrap();
     }
@@ -316,11 +319,8 @@ fn without_memory_for_receive_buffers_the_shard_goes_on() {
     for mut client in clients {
         served += usize::from(client.read_exact(&mut [0]).is_ok());
     }
-    ping(&mut connect(address));
-    drop(process.stdin.take());
-    let mut printed = String::new();
-    output.read_to_string(&mut printed).unwrap();
-    assert!(process.wait().unwrap().success(), "{printed}");
+    ping(&mut connect(server.address));
+    server.end();
     assert!((1..HOLDERS).contains(&served), "{served} of {HOLDERS} were served");
 }
 
@@ -359,7 +359,7 @@ fn serve_holders() {
 /// A task that keeps its received buffers does not stall other connections: those receive into their own memory.
 #[test]
 fn a_hoarder_of_receive_buffers_does_not_stall_others() {
-    if skips_without_ring("a_hoarder_of_receive_buffers_does_not_stall_others") {
+    if skips_without_ring() {
         return;
     }
     thread_local! {
@@ -414,7 +414,7 @@ fn a_hoarder_of_receive_buffers_does_not_stall_others() {
 /// connection's own. All bytes come out in order.
 #[test]
 fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
-    if skips_without_ring("bytes_stay_in_order_when_the_buffers_run_out_in_between") {
+    if skips_without_ring() {
         return;
     }
     async fn read_late(stream: Stream) {
@@ -426,7 +426,7 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
         while let Ok(Some(bytes)) = stream.receive().await {
             received.extend_from_slice(&bytes);
             drop(bytes);
-            // The kernel may use the buffer just returned.
+            // The kernel may use the buffer just returned. If it is slower, other bytes are in it, but in the same order.
             sleep(Duration::from_micros(200)).await;
         }
         let right = received == pattern(received.len());
@@ -450,7 +450,7 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
 /// A connection whose task does not read holds a bounded number of buffers and loses nothing.
 #[test]
 fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
-    if skips_without_ring("a_connection_that_is_not_read_holds_a_bounded_number_of_buffers") {
+    if skips_without_ring() {
         return;
     }
     const QUOTA: u16 = 8;
@@ -491,6 +491,7 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     for _ in 0..50 {
         let now = running.statistics(0);
         assert!(held(&now) <= usize::from(QUOTA) + BURST, "{now:?}");
+        // That a bound holds is seen only over a time.
         thread::sleep(Duration::from_millis(1));
     }
     running.on(0, || async { READ.set(true) });
@@ -506,7 +507,7 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
 /// Far more completions at once than the queue holds: the kernel keeps the rest, and the driver asks for them.
 #[test]
 fn a_completion_queue_that_overflows_loses_nothing() {
-    if skips_without_ring("a_completion_queue_that_overflows_loses_nothing") {
+    if skips_without_ring() {
         return;
     }
     let _limit = time_limit();
@@ -568,6 +569,7 @@ fn a_storm_of_signals_disturbs_no_connection() {
             while !calm.load(Ordering::Relaxed) {
                 kill_process(thread, Signal::USR1).unwrap();
                 signals += 1;
+                // The pace of the storm.
                 thread::sleep(Duration::from_millis(1));
             }
             signals
@@ -588,6 +590,7 @@ fn a_storm_of_signals_disturbs_no_connection() {
     let before = running.statistics(0);
     let slept = running.on(0, || async {
         let start = Instant::now();
+        // The sleep under test.
         sleep(Duration::from_millis(300)).await;
         start.elapsed()
     });

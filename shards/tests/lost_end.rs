@@ -14,6 +14,8 @@
 
 #[path = "common/ended.rs"]
 mod ended;
+#[path = "common/skip.rs"]
+mod skip;
 
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
@@ -82,8 +84,7 @@ fn says_which_ends_this_kernel_loses() {
         let mut ring = match IoUring::builder().build(8) {
             Ok(ring) => ring,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                eprintln!("skipped: io_uring is forbidden here");
-                return;
+                return skip::skip("io_uring is forbidden here");
             }
             Err(error) => panic!("could not create a ring: {error}"),
         };

@@ -26,11 +26,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use squall_shards::{
-    BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Shards, Stream, clock, spawn_detached,
+    BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Stream, clock, spawn_detached,
 };
 
 use common::{
-    PATIENCE, Running, SocketPath, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once, serve,
+    PATIENCE, Running, SocketPath, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once,
     time_limit,
 };
 
@@ -38,26 +38,13 @@ fn localhost() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// Starts shards that accept on `listeners` and pass each connection to `handle`.
-fn server<F>(shards: Shards, listeners: Listeners, handle: fn(Stream) -> F) -> Running
-where
-    F: Future<Output = ()> + 'static,
-{
-    Running::start(shards, move |_| {
-        let listeners = listeners.clone();
-        async move {
-            if let Some(listener) = listeners.open() {
-                serve(listener, handle).await;
-            }
-            Ok(())
-        }
-    })
-}
-
 fn echo_server(count: usize) -> (Running, SocketAddr) {
     let listeners = Listeners::bind_tcp(localhost(), count).unwrap();
     let address = listeners.tcp_address().unwrap();
-    (server(builder(count).build().unwrap(), listeners, echo), address)
+    (
+        Running::serving(builder(count).build().unwrap(), listeners, echo),
+        address,
+    )
 }
 
 /// Starts one shard whose main function gets a connected stream; returns the client's end.
@@ -124,7 +111,7 @@ fn bytes_come_back_over_every_kind_of_socket() {
         };
         let listeners = listeners.unwrap();
         let address = listeners.tcp_address();
-        let running = server(builder(2).build().unwrap(), listeners, echo);
+        let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
         for _ in 0..8 {
             let mut client: Box<dyn ByteStream> = match address {
                 Some(address) => Box::new(connect(address)),
@@ -440,7 +427,7 @@ fn a_stream_may_be_dropped_in_the_middle_of_everything() {
     let (running, address) = {
         let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
         let address = listeners.tcp_address().unwrap();
-        let running = server(builder(1).build().unwrap(), listeners, |stream| async move {
+        let running = Running::serving(builder(1).build().unwrap(), listeners, |stream| async move {
             let first = stream.receive().await.unwrap().unwrap();
             let (sends, receives) = (first.contains(&b's'), first.contains(&b'r'));
             if sends {
@@ -596,7 +583,7 @@ fn steered_connections_reach_the_shard_of_their_cpu() {
         listeners.steer_by_cpu(&[]).is_err(),
         "as many CPUs as shards, or the numbers would be wrong"
     );
-    let running = server(shards, listeners, echo);
+    let running = Running::serving(shards, listeners, echo);
     for (shard, cpu) in cpus.into_iter().enumerate() {
         let before = running.statistics(shard).accepted;
         // On the loopback device a segment is received on the CPU that sent it.
@@ -636,14 +623,11 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
                 for stream in drained {
                     spawn_detached(echo(stream));
                 }
-                while shard.statistics().listeners > 0 {
-                    squall_shards::sleep(Duration::from_millis(1)).await;
-                }
+                let holds = move || shard.statistics();
+                common::eventually_here("the listener is gone", || holds().listeners == 0).await;
                 // A process just forked by another test may hold a copy of it for a moment.
                 common::eventually_here("the listener is closed", || TcpStream::connect(address).is_err()).await;
-                while shard.statistics().streams > 0 {
-                    squall_shards::sleep(Duration::from_millis(1)).await;
-                }
+                common::eventually_here("the streams are gone", || holds().streams == 0).await;
                 Ok(())
             }
         });
@@ -702,7 +686,7 @@ fn inherited_listeners_are_served_by_all_shards() {
         listeners.steer_by_cpu(&[0, 1]).is_err(),
         "one queue for all shards cannot be steered"
     );
-    let running = server(builder(2).build().unwrap(), listeners, echo);
+    let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
     let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
     for mut client in &clients {
         client.write_all(b"x").unwrap();
@@ -714,7 +698,7 @@ fn inherited_listeners_are_served_by_all_shards() {
 
     let path = SocketPath::new("inherited");
     let listeners = Listeners::inherit_unix(UnixListener::bind(path.as_path()).unwrap(), 2).unwrap();
-    let running = server(builder(2).build().unwrap(), listeners, echo);
+    let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
     let mut client = UnixStream::connect(path.as_path()).unwrap();
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
@@ -736,7 +720,7 @@ fn a_stream_made_elsewhere_is_adopted() {
             theirs.write_all(b"x").unwrap();
             theirs.read_exact(&mut [0]).unwrap();
         }
-        // It waits for the next byte without asking for it repeatedly.
+        // It waits for the next byte without asking for it repeatedly. That is seen only over a time.
         let before = running.statistics(0).turns;
         thread::sleep(Duration::from_millis(50));
         assert!(running.statistics(0).turns - before < 10, "nonblocking: {nonblocking}");

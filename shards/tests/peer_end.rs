@@ -376,6 +376,7 @@ fn a_reported_end_does_not_keep_the_shard_awake() {
             client
         });
         running.eventually(0, "one stream", |now| now.streams == 1);
+        // That the shard sleeps is seen only over a time.
         let before = running.statistics(0).turns;
         std::thread::sleep(Duration::from_millis(50));
         let turns = running.statistics(0).turns - before;

@@ -132,6 +132,7 @@ fn tasks_that_never_wait_starve_no_other_work() {
     for _ in 0..20 {
         client.write_all(b"x").unwrap();
         client.read_exact(&mut [0]).unwrap();
+        // Timers run too.
         running.on(0, || sleep(Duration::from_millis(1)));
     }
     running.stop().unwrap();
@@ -146,7 +147,7 @@ fn blocking_work_leaves_the_shard_to_others() {
             let (release, released) = channel::<()>();
             let shard_thread = thread::current().id();
             let blocked = spawn_blocking(move || (released.recv(), thread::current().id()));
-            // The shard continues, and it is the shard that ends the wait.
+            // The shard's timers run, and it is the shard that ends the wait.
             sleep(Duration::from_millis(1)).await;
             release.send(())?;
             let (released, thread) = blocked.await?;
@@ -233,6 +234,7 @@ fn a_deadline_may_be_put_off_pulled_forward_and_lifted() {
             deadline.set(Some(Instant::now() + SOON));
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
             deadline.set(None);
+            // Past its moment.
             sleep(4 * SOON).await;
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
             deadline.set(Some(Instant::now() + SOON));
@@ -352,6 +354,7 @@ fn an_idle_shard_does_nothing_at_all() {
     };
     for shard in 0..2 {
         let one_look = looks(shard).max(1);
+        // That the shard does nothing is seen only over a time.
         let before = (running.statistics(shard), cpu_time(std::process::id()));
         thread::sleep(Duration::from_millis(500));
         let after = (running.statistics(shard), cpu_time(std::process::id()));

@@ -440,7 +440,6 @@ mod tests {
             .collect();
         let leaders = tasks
             .into_iter()
-            .filter(|_| true)
             .map(|task| block_on(task).unwrap())
             .filter(|leads| *leads);
         assert_eq!(leaders.count(), 2);

@@ -14,6 +14,8 @@
     reason = "helpers of tests, outside any #[test] function; threads outside the shards may sleep and read a clock"
 )]
 
+pub(crate) mod skip;
+
 use std::future::{Future, poll_fn};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -26,8 +28,8 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use squall_shards::{
-    BoxError, Builder, Driver, LaunchError, Listener, Remote, Shard, ShardId, Shards, Statistics, Stop, Stopper,
-    Stream, spawn_detached,
+    BoxError, Builder, Driver, LaunchError, Listener, Listeners, Remote, Shard, ShardId, Shards, Statistics, Stop,
+    Stopper, Stream, spawn_detached,
 };
 
 /// Longer than any wait here takes on the slowest host; a wait that reaches it has failed.
@@ -38,11 +40,12 @@ fn driver() -> Driver {
     std::env::var("SQUALL_TEST_DRIVER").map_or(Driver::Auto, |name| name.parse().unwrap())
 }
 
-/// Returns whether a test of the ring has no ring to test, and prints that it is skipped.
-pub(crate) fn skips_without_ring(test: &str) -> bool {
+/// Returns whether a test of the ring has no ring to test, and is therefore skipped.
+#[track_caller]
+pub(crate) fn skips_without_ring() -> bool {
     let skips = builder(1).build().unwrap().driver() != Driver::IoUring;
     if skips {
-        eprintln!("skipped: {test} is about io_uring, and these shards run on epoll");
+        skip::skip("the test is of io_uring, and these shards run on epoll");
     }
     skips
 }
@@ -97,6 +100,22 @@ impl Running {
             shards: count,
             thread,
         }
+    }
+
+    /// Starts shards that pass each connection of their listeners to a new task.
+    pub(crate) fn serving<F>(shards: Shards, listeners: Listeners, handle: fn(Stream) -> F) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        Self::start(shards, move |_| {
+            let listeners = listeners.clone();
+            async move {
+                if let Some(listener) = listeners.open() {
+                    serve(listener, handle).await;
+                }
+                Ok(())
+            }
+        })
     }
 
     /// Starts shards that stay idle until they are asked to stop.
@@ -197,6 +216,7 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool, seen: impl FnOnce() ->
     let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "did not happen: {}", seen());
+        // The pace of the looks; the condition decides.
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -206,6 +226,7 @@ pub(crate) async fn eventually_here(what: &str, mut holds: impl FnMut() -> bool)
     let until = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < until, "did not happen: {what}");
+        // As above.
         squall_shards::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use self::ended::{ENDINGS, PeerEnding, ended};
 use super::poll_first::POLL_FIRST;
 use super::ring_builder;
+use crate::testing::skip::skip;
 use crate::{Builder, Driver, Stream, timeout_at};
 
 /// The same sockets as those of the kernel's test.
@@ -21,12 +22,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// More than one buffer holds.
 const BYTES: usize = 10_000;
 
-/// Returns whether a ring can be created; under a seccomp filter there is nothing to test.
+/// Returns whether a ring can be created; under a seccomp filter there is nothing to test, and it is skipped.
 fn has_ring() -> bool {
     let ring = ring_builder().build(8);
     let forbidden = ring.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
     if forbidden {
-        eprintln!("skipped: io_uring is forbidden here");
+        skip("io_uring is forbidden here");
     }
     !forbidden
 }

@@ -16,8 +16,9 @@ use crate::driver::io_uring::{Connecting, Ring, RingConfig};
 use crate::message::inbox::Inbox;
 use crate::net::send_buffer::SendBuffer;
 use crate::shard::id::ShardId;
+use crate::testing::skip::skip;
 
-/// Returns a ring that records its requests; `None` where io_uring is forbidden.
+/// Returns a ring that records its requests; `None`, and skipped, where io_uring is forbidden.
 fn ring() -> Option<SharedRing> {
     let inbox = Inbox::new(ShardId::FIRST).unwrap();
     let config = RingConfig {
@@ -25,7 +26,7 @@ fn ring() -> Option<SharedRing> {
         ..RingConfig::default()
     };
     let ring = Ring::new(config, &inbox)
-        .inspect_err(|error| eprintln!("skipped: no io_uring here: {error}"))
+        .inspect_err(|error| skip(format!("this machine has or allows no ring: {error}")))
         .ok()?;
     ring.captured.replace(Some(Vec::new()));
     Some(ring)
