@@ -10,6 +10,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+#[path = "../../shards/tests/common/skip.rs"]
+mod skip;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -64,10 +67,10 @@ fn fixture() -> (TempDir, PathBuf) {
     (folder, page)
 }
 
-/// Returns the browser's standard output; prints a note and returns `None` without a browser.
+/// Returns the browser's standard output; `None`, and skipped, without a browser.
 fn browse(page: &Path, profile: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     if !Path::new(BROWSER).exists() {
-        eprintln!("skipped: {BROWSER} is not installed; apt-get install chromium");
+        skip::skip_without_program(format!("there is no {BROWSER}; apt-get install chromium"));
         return None;
     }
     let mut command = Command::new("timeout");

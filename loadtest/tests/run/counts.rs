@@ -1,16 +1,15 @@
 //! The counts of a run match the server's: requests, failures by kind, connections.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use socket2::SockRef;
 
-use crate::support::{Peer, RIGHT, count, endless, figure, finish, measure, responder, server, start, url};
+use crate::server::{Peer, RIGHT, count, endless, figure, measure, responder, server, start, url};
 
 #[test]
 fn request_has_the_given_method_fields_and_body() {
@@ -289,17 +288,24 @@ fn second_response_after_connection_close_is_malformed() {
 
 #[test]
 fn connections_closed_during_an_idle_hold_are_counted() {
-    let address: SocketAddr = server(|mut peer| {
+    const CONNECTIONS: usize = 5;
+    let all_are_open = Barrier::new(CONNECTIONS);
+    let address: SocketAddr = server(move |mut peer| {
         while peer.request().is_some() {
             peer.say(RIGHT);
+            // Connection 0 is that of the check before the load.
+            if peer.number > 0 {
+                all_are_open.wait();
+            }
             if matches!(peer.number, 2 | 4) {
-                // The server closes two connections after all five are open and before the hold is over.
-                thread::sleep(Duration::from_millis(700));
+                // A client that holds its connections sends nothing by which a server could see that it has read all
+                // responses. Reading five takes much less than this time, and the hold takes longer.
+                thread::sleep(Duration::from_secs(1));
                 return;
             }
         }
     });
-    let (code, result) = measure(&url(address), "-c 5 --hold -d 2s -w 0");
+    let (code, result) = measure(&url(address), "-c 5 --hold -d 3s -w 0");
     assert_eq!((code, count(&result, "/still_open")), (Some(1), 3), "{result}");
 }
 
@@ -310,12 +316,12 @@ fn interrupt_prints_what_was_measured_so_far() {
         served.send(()).ok();
         RIGHT.to_owned()
     });
-    let child = start(&url(address), "-c 2 -d 1000s -w 0");
+    let running = start(&url(address), "-c 2 -d 1000s -w 0");
     assert_eq!(counter.iter().take(100).count(), 100);
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    let output = finish(child);
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{printed}");
+    running.interrupt();
+    let ended = running.end();
+    let printed = ended.stdout;
+    assert_eq!(ended.status.code(), Some(130), "{printed}");
     assert!(
         printed.contains("interrupted:") && printed.contains("latency p50"),
         "{printed}"

@@ -6,13 +6,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{RIGHT, count, figure, measure, responder, url};
+use crate::server::{RIGHT, count, figure, measure, responder, url};
 
 /// Starts a server that answers immediately, except for one request, which takes 300 ms.
 fn stalling_server() -> SocketAddr {
     let served = AtomicU64::new(0);
     responder(move |_| {
         if served.fetch_add(1, Ordering::Relaxed) == 50 {
+            // The stall that the run must measure.
             thread::sleep(Duration::from_millis(300));
         }
         RIGHT.to_owned()
@@ -37,6 +38,7 @@ fn open_loop_sees_the_stall_that_a_closed_loop_hides() {
 fn requests_without_a_free_connection_count_with_their_age() {
     // One connection completes at most 50 requests a second; 500 are due.
     let address = responder(|_| {
+        // The time that the run must measure.
         thread::sleep(Duration::from_millis(20));
         RIGHT.to_owned()
     });
@@ -57,6 +59,7 @@ fn latency_is_at_least_the_time_in_the_server() {
     let (held, holds) = mpsc::channel();
     let address = responder(move |_| {
         let start = Instant::now();
+        // The time that the run must measure.
         thread::sleep(Duration::from_millis(20));
         held.send(start.elapsed()).ok();
         RIGHT.to_owned()
@@ -78,6 +81,7 @@ fn open_loop_agrees_with_a_fixed_delay_within_five_per_cent() {
     let (held, holds) = mpsc::channel();
     let address = responder(move |_| {
         let start = Instant::now();
+        // The time that the run must measure.
         thread::sleep(Duration::from_millis(20));
         held.send(start.elapsed().as_secs_f64() * 1e6).ok();
         RIGHT.to_owned()

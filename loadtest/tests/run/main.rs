@@ -10,5 +10,7 @@
 mod counts;
 mod latency;
 mod refusals;
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
 mod transfers;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{RIGHT, endless, responder, run, server, url};
+use crate::server::{RIGHT, endless, responder, run, server, url};
 
 #[test]
 fn wrong_first_answer_ends_the_run_with_the_reason() {

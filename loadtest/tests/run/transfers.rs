@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::sync::mpsc;
 
-use crate::support::{Peer, RIGHT, count, figure, measure, run, server, url};
+use crate::server::{Peer, RIGHT, count, figure, measure, run, server, url};
 
 /// The filling that uploads have, from its beginning.
 fn filling(length: usize) -> Vec<u8> {

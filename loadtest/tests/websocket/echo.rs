@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tungstenite::Message;
 
-use crate::command::run;
 use crate::server::echoing;
+use crate::support::command::run;
 
 /// The arguments that all tests share.
 const QUICK: [&str; 7] = ["--duration", "300ms", "--warmup", "0", "--timeout", "2s", "--json"];
 
-fn echo(address: std::net::SocketAddr, arguments: &[&str]) -> crate::command::Ended {
+fn echo(address: std::net::SocketAddr, arguments: &[&str]) -> crate::support::command::Ended {
     let url = format!("ws://{address}/ws/echo");
     run(&[&[url.as_str()], arguments, QUICK.as_slice()].concat())
 }

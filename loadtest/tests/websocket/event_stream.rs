@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::command::{Ended, run};
 use crate::server::{Delivery, Topic, answering};
+use crate::support::command::{Ended, run};
 
 const SUBSCRIBERS: u64 = 3;
 

@@ -1,12 +1,11 @@
 //! Fan-out to WebSockets: deliveries are counted exactly; lost, repeated, swapped and changed messages are detected.
 
-use std::thread;
-use std::time::Duration;
+use std::sync::mpsc;
 
 use serde_json::Value;
 
-use crate::command::{Ended, Running, run, start};
 use crate::server::{Delivery, Topic};
+use crate::support::command::{Ended, HANG, Running, run, start};
 
 const SUBSCRIBERS: u64 = 3;
 
@@ -266,11 +265,13 @@ fn topic_without_deliveries_is_named_before_the_load() {
 #[test]
 fn interrupted_run_prints_what_was_measured() {
     for pace in [&["--rate", "100"][..], &["--burst", "2"]] {
-        let topic = Topic::start(|_, _| Delivery::Once);
-        let mut running = start_fan_out(&topic, &[pace, &["--duration", "60m"]].concat());
-        while topic.published() < 10 && running.goes_on() {
-            thread::sleep(Duration::from_millis(5));
-        }
+        let (published, numbers) = mpsc::channel();
+        let topic = Topic::start(move |_, number| {
+            published.send(number).ok();
+            Delivery::Once
+        });
+        let running = start_fan_out(&topic, &[pace, &["--duration", "60m"]].concat());
+        while numbers.recv_timeout(HANG).unwrap() < 10 {}
         running.interrupt();
         let ended = running.end();
         assert_eq!(ended.status.code(), Some(130), "{ended:?}");

@@ -6,8 +6,9 @@ use std::thread;
 
 use tungstenite::handshake::derive_accept_key;
 
-use crate::command::run;
-use crate::server::{answering, echoing, read_head, serve_streams};
+use crate::server::{answering, echoing, read_head};
+use crate::support::command::run;
+use crate::support::serve_streams;
 
 /// Asserts that `run` fails with `reason` against a server, both as an echo and as a topic.
 fn assert_refused(address: SocketAddr, reason: &str) {
@@ -45,7 +46,7 @@ fn declined_compression_is_named() {
 
 #[test]
 fn compressed_echo_is_read() {
-    let address = serve_streams(|mut stream| {
+    let address = serve_streams(|_, mut stream| {
         let head = read_head(&mut stream);
         let key = head
             .lines()
@@ -91,7 +92,7 @@ fn server_that_closes_at_once_is_named() {
 
 #[test]
 fn silent_server_fails_after_the_timeout() {
-    let address = serve_streams(|mut stream| {
+    let address = serve_streams(|_, mut stream| {
         read_head(&mut stream);
         thread::park();
     });

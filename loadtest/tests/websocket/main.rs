@@ -9,9 +9,10 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
-mod command;
 mod echo;
 mod event_stream;
 mod fan_out;
 mod handshake;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;

@@ -3,33 +3,19 @@
 //! They use tungstenite, which shares no code with the generator's client.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::{Message, WebSocket, accept_hdr};
 
-/// Starts a server that passes each connection to `serve`, and returns its address; it runs until the test process
-/// ends.
-pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = Arc::clone(&serve);
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    address
-}
+use crate::support::serve_streams;
 
 /// Starts a server that answers any request with `answer` and closes.
 pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
-    serve_streams(move |mut stream| {
+    serve_streams(move |_, mut stream| {
         read_head(&mut stream);
         stream.write_all(&answer).ok();
     })
@@ -47,7 +33,6 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> String {
 
 /// Completes the handshake; returns the WebSocket and the request's path.
 pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
-    stream.set_nodelay(true).unwrap();
     let mut path = String::new();
     #[expect(clippy::result_large_err, reason = "tungstenite's signature")]
     let note_path = |request: &Request, response: Response| {
@@ -61,7 +46,7 @@ pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)
 /// Starts an echo that sends `answer(number, message)` for each message, numbered from 1 on its connection; it closes
 /// on `None`.
 pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
-    serve_streams(move |stream| {
+    serve_streams(move |_, stream| {
         let Some((mut socket, _)) = accept(stream) else { return };
         let mut number = 0;
         while let Ok(message) = socket.read() {
@@ -138,7 +123,7 @@ impl Topic {
             delivery_of: Box::new(delivery_of),
         });
         let served = Arc::clone(&state);
-        let address = serve_streams(move |stream| served.serve(stream));
+        let address = serve_streams(move |_, stream| served.serve(stream));
         Self { address, state }
     }
 

@@ -1,17 +1,12 @@
-//! Test servers with one behaviour each, and the generator's command line.
+//! Test servers with one behaviour each, and runs against them.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-/// The time after which a run counts as hung; tests take less than a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::command::{self, Running};
+use crate::support::serve_streams;
 
 pub(crate) const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
 
@@ -61,24 +56,13 @@ pub(crate) fn endless(mut peer: Peer) {
 
 /// Starts a server that runs `behaviour` on a thread for each connection.
 pub(crate) fn server(behaviour: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let behaviour = Arc::new(behaviour);
-    thread::spawn(move || {
-        for (number, stream) in listener.incoming().enumerate() {
-            let behaviour = Arc::clone(&behaviour);
-            let stream = stream.unwrap();
-            stream.set_nodelay(true).unwrap();
-            thread::spawn(move || {
-                behaviour(Peer {
-                    stream,
-                    number,
-                    received: Vec::new(),
-                });
-            });
-        }
-    });
-    address
+    serve_streams(move |number, stream| {
+        behaviour(Peer {
+            stream,
+            number,
+            received: Vec::new(),
+        });
+    })
 }
 
 /// Starts a server that answers each request with `answer` and honours `Connection: close`.
@@ -98,34 +82,16 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}/hello")
 }
 
-/// Starts `run` with space-separated `arguments` and captures its output.
-pub(crate) fn start(url: &str, arguments: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
-        .args(["run", url])
-        .args(arguments.split_ascii_whitespace())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Waits for a run to end; panics if it hangs.
-pub(crate) fn finish(child: Child) -> Output {
-    let pid = rustix::process::Pid::from_child(&child);
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || send.send(child.wait_with_output().unwrap()));
-    receive.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
-        panic!("the run hangs");
-    })
+/// Starts `run` with space-separated `arguments`.
+pub(crate) fn start(url: &str, arguments: &str) -> Running {
+    let arguments: Vec<&str> = arguments.split_ascii_whitespace().collect();
+    command::start(&[&[url], arguments.as_slice()].concat())
 }
 
 /// Runs to the end; returns the exit code, standard output and standard error.
 pub(crate) fn run(url: &str, arguments: &str) -> (Option<i32>, String, String) {
-    let output = finish(start(url, arguments));
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let ended = start(url, arguments).end();
+    (ended.status.code(), ended.stdout, ended.stderr)
 }
 
 /// Runs to the end with `--json`; returns the exit code and the result.
