@@ -18,6 +18,7 @@ use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 
 use support::client::Connection;
@@ -50,7 +51,9 @@ fn knock(number: usize, server: SocketAddr) -> TcpStream {
     socket.bind(&own.into()).unwrap();
     socket.set_nonblocking(true).unwrap();
     match socket.connect(&server.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => panic!("client {number}: {error}"),
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+            panic!("client {number}: {error}")
+        }
         _ => {}
     }
     socket.into()
@@ -81,7 +84,7 @@ fn overflows() -> Option<u64> {
 #[test]
 fn every_client_that_connects_to_a_suspended_server_is_answered() {
     if setting("/proc/sys/net/ipv4/tcp_abort_on_overflow") == Some(1) {
-        return support::skip(
+        return support::skip::skip(
             "this kernel resets connections that its backlog has no room for (tcp_abort_on_overflow)",
         );
     }

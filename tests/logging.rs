@@ -19,7 +19,6 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::{Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use squall::prelude::*;
@@ -224,17 +223,14 @@ fn with_logging_none_a_server_prints_nothing() {
     assert_eq!(log, "");
 }
 
-/// Connects as soon as the server listens.
-#[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
+/// Connects as soon as the server listens, which this server does not announce.
 fn connect(path: &std::path::Path) -> UnixStream {
-    const ATTEMPTS_MAX: u32 = 1000;
-    for _ in 0..ATTEMPTS_MAX {
-        if let Ok(stream) = UnixStream::connect(path) {
-            return stream;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("no server listens on {}", path.display());
+    let mut stream = None;
+    support::eventually("a server listens", || {
+        stream = UnixStream::connect(path).ok();
+        stream.is_some()
+    });
+    stream.unwrap()
 }
 
 #[test]

@@ -50,14 +50,8 @@ fn an_application_with_a_flag_of_its_own_serves_with_the_settings_beside_it() {
         Application::new().get("/", async move |_: &mut Context| text.clone())
     };
     let server = Running::serve(Server::from_options(squall, application));
-    let get = |path: &str| {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        Connection::open(server.address)
-            .exchange(request.as_bytes(), "GET")
-            .unwrap()
-    };
-    get("/").expect(200, b"Hello, Ada!").unwrap();
-    assert_eq!(get(&"/".repeat(21)).status, 414);
+    server.get("/").expect(200, b"Hello, Ada!").unwrap();
+    assert_eq!(server.get(&"/".repeat(21)).status, 414);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn a_killed_server_is_started_again_at_once_on_a_port_it_may_share() {
 #[test]
 fn a_killed_server_is_started_again_at_once_on_its_port_of_ipv6() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        return support::skip("this machine has no IPv6 on its loopback device");
+        return support::skip::skip("this machine has no IPv6 on its loopback device");
     }
     let address = free_port("::1");
     kill_and_restart(1, &address, &[], tcp(&address));

@@ -20,7 +20,6 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use squall::prelude::*;
 use squall::shards::{ShardId, invoke_on, sleep, spawn_detached, spawn_local, yield_now};
 use squall::websocket::Message;
-use support::client::Connection;
 use support::running::{Running, SILENCE_MAX};
 use tungstenite::Message as Frame;
 
@@ -169,6 +168,7 @@ fn application() -> Application {
             block();
         })
         .get("/timer", async |_: &mut Context| {
+            // A timer wakes the handler.
             sleep(Duration::from_millis(1)).await;
             block();
         })
@@ -187,11 +187,6 @@ fn application() -> Application {
 fn a_report_names_the_code_that_blocks_its_shard() {
     tracing::subscriber::set_global_default(Watch).unwrap();
     let running = Running::start(1, application);
-    let get = |path: &str| {
-        let mut connection = Connection::open(running.address);
-        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
-        connection.exchange(request.as_bytes(), "GET").unwrap()
-    };
     let blamed = || BLAMED.1.recv_timeout(SILENCE_MAX).expect("the code has blocked");
     for (path, line) in [
         ("/detached", DETACHED),
@@ -200,20 +195,20 @@ fn a_report_names_the_code_that_blocks_its_shard() {
         ("/state", STATE),
         ("/dropped", DROPPED),
     ] {
-        get("/healthz");
-        get(path);
+        running.get("/healthz");
+        running.get(path);
         let (work, started) = (blamed(), format!("code started at {}:{line}:", file!()));
         assert!(work.starts_with(&started), "{path}: {work}, instead of {started}");
     }
     for path in ["/handler", "/timer", "/stream", "/finish"] {
-        get("/healthz");
-        get(path);
+        running.get("/healthz");
+        running.get(path);
         assert_eq!(blamed(), format!("the route {path}"));
     }
-    get("/healthz");
+    running.get("/healthz");
     let mut socket = running.connect("/socket");
     socket.send(Frame::text("block")).unwrap();
-    get("/healthz");
+    running.get("/healthz");
     assert_eq!(blamed(), "the route /socket");
 
     // The whole length is logged at the end.
@@ -221,7 +216,8 @@ fn a_report_names_the_code_that_blocks_its_shard() {
     let remote = running.remote.clone();
     let blocked = remote.shards().invoke_on(ShardId::FIRST, move || async move {
         block();
-        #[expect(clippy::disallowed_methods, reason = "the blocking code under test")]
+        // The blocking code under test.
+        #[expect(clippy::disallowed_methods, reason = "it blocks its shard on purpose")]
         std::thread::sleep(long);
     });
     pollster::block_on(blocked).unwrap();

@@ -16,7 +16,6 @@ use squall::prelude::*;
 use squall::shards::{Shard, ShardId, spawn_detached};
 use squall::websocket::Message;
 use support::app_client::AppClient;
-use support::client::Connection;
 use support::running::{Running, read};
 use tungstenite::Message as Frame;
 
@@ -78,9 +77,7 @@ fn application() -> Application {
 
 /// The body of a response, whatever its status.
 fn get(server: &Running, path: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let response = Connection::open(server.address).exchange(request.as_bytes(), "GET");
-    let response = response.unwrap();
+    let response = server.get(path);
     (response.status, String::from_utf8(response.body).unwrap())
 }
 

@@ -429,6 +429,7 @@ impl RequestHandler for Finishing {
     }
 
     async fn on_finish(&self, _cx: &mut Context) {
+        // Longer than the client needs to read the response, so that it would be back first.
         sleep(Duration::from_millis(20)).await;
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -277,9 +277,7 @@ impl Socket {
 }
 
 fn get(server: &Running, path: &str) -> String {
-    let mut connection = support::client::Connection::open(server.address);
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let response = connection.exchange(request.as_bytes(), "GET").unwrap();
+    let response = server.get(path);
     response.expect_status(200).unwrap();
     String::from_utf8(response.body).unwrap()
 }

@@ -20,7 +20,7 @@ use core::pin::pin;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
-use super::body_channel::{Channel, Flush, KEPT_BYTES_MAX, PeerGone, ResponseEnd, TaskState};
+use super::body_channel::{Channel, Flush, PeerGone, RETAINED_BYTES_MAX, ResponseEnd, TaskState};
 use super::dispatch::App;
 use super::exchange::Exchange;
 use super::response::state::Completion;
@@ -29,7 +29,7 @@ use crate::memory;
 use crate::message::{BodyStream, Method, has_no_content};
 
 /// How much of a stream gathers in one flush. 64 KiB: as much as an exchange keeps memory for.
-const GATHERED_BYTES_MAX: usize = KEPT_BYTES_MAX;
+const GATHERED_BYTES_MAX: usize = RETAINED_BYTES_MAX;
 
 /// An exchange that runs beside the task that owns its connection.
 ///

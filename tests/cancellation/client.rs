@@ -151,6 +151,7 @@ fn a_clients_message_whose_send_is_dropped_while_it_waits_is_lost_whole() {
                 while client.try_send("filling".repeat(1000)).is_ok() {
                     silent_turns = 0;
                 }
+                // No event tells that the kernel takes no more. If it does later, the send waits less, and loses nothing.
                 squall::shards::sleep(std::time::Duration::from_millis(2)).await;
             }
             let sent = dropped_after_telling(polls, client.send("given up"), |_| go.try_send(()).unwrap_or_default());

@@ -1,19 +1,15 @@
-//! Shared by these tests: reports of a handler about its future, slow readers, and a shard for a client's futures.
+//! Shared by these tests: reports of a handler about its future, and slow readers.
 
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
-use squall::shards::{Builder, clock, timeout_at};
 
 use crate::support::client::Connection;
-use crate::support::server::driver_under_test;
 
 pub(crate) use crate::polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
+pub(crate) use crate::support::eventually;
 pub(crate) use crate::support::running::Running;
-
-/// How long a wait may take before its test fails: longer than any step takes on a slow machine.
-pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) use crate::support::shard::{TIME_LIMIT, deadline, eventually_here, on_shard};
 
 /// More than the buffers of both ends and `--max-unsent-bytes` hold for a client that does not read.
 pub(crate) const LARGE_BYTES: usize = 512 * 1024;
@@ -88,52 +84,4 @@ pub(crate) fn ask(address: SocketAddr, line: &str) -> Connection {
         .send(format!("{line}\r\nHost: a\r\n\r\n").as_bytes())
         .unwrap();
     connection
-}
-
-/// Waits until a condition holds.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = clock::now() + TIME_LIMIT;
-    while !is_so() {
-        assert!(clock::now() < until, "timed out waiting for: {what}");
-        std::thread::yield_now();
-    }
-}
-
-/// Waits on a shard until a condition holds.
-pub(crate) async fn eventually_here(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = deadline();
-    while !is_so() {
-        assert!(clock::now() < until, "timed out waiting for: {what}");
-        squall::shards::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// The moment at which a wait has failed.
-pub(crate) fn deadline() -> Instant {
-    clock::now() + TIME_LIMIT
-}
-
-/// Runs a future to its end on a shard of its own.
-pub(crate) fn on_shard<F>(main: impl Fn() -> F + Send + Sync + 'static)
-where
-    F: Future<Output = ()> + 'static,
-{
-    let mut builder = Builder::new()
-        .shards(1)
-        .stop_on_signals(false)
-        .submission_entries(128)
-        .receive_buffers(64, 4096);
-    if let Some(driver) = driver_under_test() {
-        builder = builder.driver(driver.parse().unwrap());
-    }
-    let ran = builder.build().unwrap().run(move |_| {
-        let running = main();
-        async move {
-            timeout_at(deadline() + TIME_LIMIT, running)
-                .await
-                .ok_or("the test hangs")?;
-            Ok(())
-        }
-    });
-    ran.unwrap();
 }

@@ -29,6 +29,7 @@ impl WebSocketHandler for Sender {
             while ws.try_send("filling".repeat(1000)).is_ok() {
                 silent_turns = 0;
             }
+            // No event tells that the kernel takes no more. If it does later, the send waits less, and loses nothing.
             squall::shards::sleep(std::time::Duration::from_millis(2)).await;
         }
         self.says.dropped_after(polls, ws.send("given up")).await.transpose()?;

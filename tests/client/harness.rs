@@ -1,50 +1,16 @@
-//! Shared by these tests: a shard for the client, servers on threads, and a relay that counts bytes.
+//! Shared by these tests: servers on threads, and a relay that counts bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use squall::ClientOptions;
-use squall::shards::{Builder, clock, timeout_at};
 use squall::websocket::DeflateConfig;
 
 pub(crate) use crate::support::running::Running;
-use crate::support::server::driver_under_test;
-
-/// How long a wait may take before its test fails: longer than any step takes on a slow machine.
-pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);
-
-/// The moment at which a wait has failed.
-pub(crate) fn deadline() -> Instant {
-    clock::now() + TIME_LIMIT
-}
-
-/// Runs a future to its end on a shard of its own.
-pub(crate) fn on_shard<F>(main: impl Fn() -> F + Send + Sync + 'static)
-where
-    F: Future<Output = ()> + 'static,
-{
-    let mut builder = Builder::new()
-        .shards(1)
-        .stop_on_signals(false)
-        .submission_entries(128)
-        .receive_buffers(64, 4096);
-    if let Some(driver) = driver_under_test() {
-        builder = builder.driver(driver.parse().unwrap());
-    }
-    let shards = builder.build().unwrap();
-    let ran = shards.run(move |_| {
-        let running = main();
-        async move {
-            timeout_at(deadline(), running).await.ok_or("the test hangs")?;
-            Ok(())
-        }
-    });
-    ran.unwrap();
-}
+pub(crate) use crate::support::shard::{TIME_LIMIT, eventually_here, on_shard};
 
 /// Options that offer compression, or do not.
 pub(crate) fn offering(deflate: Option<DeflateConfig>) -> ClientOptions {

@@ -9,10 +9,10 @@ use squall::client::{ClientOptions, ConnectError, ConnectFailure};
 use squall::connect;
 use squall::http1::ResponseError;
 use squall::prelude::*;
-use squall::shards::{Shard, clock, sleep, timeout_at};
+use squall::shards::{Shard, clock, timeout_at};
 use squall::websocket::{ClientHandshakeError, DeflateConfig};
 
-use crate::harness::{Peer, Running, accept, deadline, on_shard, read_to_end};
+use crate::harness::{Peer, Running, accept, eventually_here, on_shard, read_to_end};
 
 /// Asserts the error of a handshake that the server answers with `answer`.
 fn refused(
@@ -179,10 +179,7 @@ fn a_connect_can_be_dropped_while_it_waits() {
         async move {
             let soon = clock::now() + Duration::from_millis(100);
             assert!(timeout_at(soon, connect(&url)).await.is_none());
-            while Shard::current().statistics().streams > 0 {
-                assert!(clock::now() < deadline());
-                sleep(Duration::from_millis(1)).await;
-            }
+            eventually_here("no stream is left", || Shard::current().statistics().streams == 0).await;
         }
     });
 }

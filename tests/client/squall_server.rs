@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use squall::client::ClientOptions;
 use squall::prelude::*;
-use squall::shards::{clock, sleep, spawn_detached, spawn_local, timeout_at};
+use squall::shards::{clock, spawn_detached, spawn_local, timeout_at};
 use squall::websocket::DeflateConfig;
 use squall::websocket::Message;
 use squall::{SendError, WebSocketClient, connect};
 
-use crate::harness::{Relay, Running, noise, offering, on_shard};
+use crate::harness::{Relay, Running, eventually_here, noise, offering, on_shard};
 
 /// Both ends may look back at earlier messages.
 fn takeover() -> DeflateConfig {
@@ -226,9 +226,7 @@ struct SlowReader {
 
 impl WebSocketHandler for SlowReader {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        while !self.signals.go_on.load(Ordering::Acquire) {
-            sleep(Duration::from_millis(1)).await;
-        }
+        eventually_here("the test lets it read", || self.signals.go_on.load(Ordering::Acquire)).await;
         match message.as_str() {
             None => self.bytes += message.as_bytes().len(),
             Some("how much?") => ws.send(self.bytes.to_string()).await?,

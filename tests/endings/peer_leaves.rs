@@ -180,6 +180,7 @@ fn a_stream_can_wait_for_its_client_to_leave() {
 /// full close.
 #[test]
 fn a_client_that_half_closes_gets_a_slow_answer() {
+    /// The time under test: the server looks for a full close after 5 s.
     const SLOW: Duration = Duration::from_secs(6);
     let server = TestServer::start(1, || {
         Application::new()
@@ -289,6 +290,7 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
                 break;
             }
             received += count;
+            // The pace of the client, which the server must bear.
             std::thread::sleep(Duration::from_millis(50));
         }
         assert!(received > CONTENT_BYTES, "{half_closes}: {received}");
@@ -325,6 +327,7 @@ fn a_client_that_reads_steadily_is_not_cut_by_the_write_timeout() {
                     return received;
                 }
                 received += count;
+                // As above.
                 std::thread::sleep(Duration::from_millis(200));
             }
         })

@@ -142,6 +142,7 @@ fn clients_in_closed_loops_lose_no_answer_through_stops() {
             Application::new().post("/", async move |cx: &mut Context| -> Result {
                 let content = cx.body().await?;
                 runs.send(()).ok();
+                // Slow enough that a stop finds requests under way; their number does not matter.
                 sleep(Duration::from_millis(200)).await;
                 cx.write(content);
                 Ok(())
@@ -213,6 +214,7 @@ fn a_stop_waits_for_on_finish() {
         async fn on_finish(&self, _: &mut Context) {
             let _given_up = OnDrop(self.0.clone(), "dropped");
             until_stopping().await;
+            // Longer than the server waits for an idle connection after the stop began.
             sleep(Duration::from_millis(1500)).await;
             self.0.send("finished").ok();
         }

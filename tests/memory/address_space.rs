@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::request_result::{RequestResult, TEXT, send_message, send_slow_request};
 use crate::support::client::Connection;
-use crate::support::server::{Server, command};
+use crate::support::server::{PATIENT, Server, command};
 use crate::support::websocket::{frame, handshake};
 
 /// How many peers send at the same time, and how much each: three times the headroom.
@@ -18,11 +18,15 @@ const HEADS: usize = 800;
 const HEAD_BYTES: usize = 30_000;
 const SMALL_HEADROOM_BYTES: u64 = 5 * 1024 * 1024;
 
-const FLAGS: [&str; 4] = ["--max-body-bytes", "16777216", "--max-message-bytes", "16777216"];
+/// Starts a server that accepts what each peer sends.
+fn start() -> Server {
+    let sizes = ["--max-body-bytes", "16777216", "--max-message-bytes", "16777216"];
+    Server::start("conformance", &[&PATIENT[..], &sizes].concat())
+}
 
 #[test]
 fn content_that_does_not_fit_is_refused() {
-    let server = Server::start("conformance", &FLAGS);
+    let server = start();
     server.limit_address_space(HEADROOM_BYTES);
     let content = vec![b'x'; CONTENT_BYTES];
     let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {CONTENT_BYTES}\r\n\r\n");
@@ -35,7 +39,7 @@ fn content_that_does_not_fit_is_refused() {
 
 #[test]
 fn messages_that_do_not_fit_close_their_sockets() {
-    let server = Server::start("conformance", &FLAGS);
+    let server = start();
     server.limit_address_space(HEADROOM_BYTES);
     let message = vec![b'x'; CONTENT_BYTES];
     let request = Arc::new([handshake("/ws/echo", ""), frame(TEXT, &message)].concat());
@@ -51,7 +55,7 @@ fn heads_that_do_not_fit_cut_their_connections() {
     let mut command = command("conformance");
     // One heap for all threads, whose growth the kernel counts.
     command.env("MALLOC_ARENA_MAX", "1");
-    let server = Server::start_by(command, 1, &["--header-timeout", "300"]);
+    let server = Server::start_by(command, 1, &PATIENT);
     server.limit_address_space(SMALL_HEADROOM_BYTES);
     let mut begun = vec![b'x'; HEAD_BYTES];
     begun.splice(..0, *b"GET / HTTP/1.1\r\nHost: a\r\nX: ");

@@ -1,6 +1,6 @@
-//! Memory shortage: each allocation refused in turn (`failed_allocations.rs`), a limited address space
-//! (`address_space.rs`) and a control group (`control_group_limits.rs`). A request may get 503 and a connection may
-//! be cut. The server goes on and keeps no memory of them (`docs/threats.md#memory-exhaustion`).
+//! Memory shortage: a limited address space (`address_space.rs`) and a control group (`control_group_limits.rs`). A
+//! request may get 503 and a connection may be cut. The server goes on and keeps no memory of them
+//! (`docs/threats.md#memory-exhaustion`). In `tests/allocations/refused.rs` each allocation is refused in turn.
 
 #![allow(
     clippy::expect_used,
@@ -14,8 +14,6 @@
 mod support;
 
 mod address_space;
-mod application;
 mod control_group;
 mod control_group_limits;
-mod failed_allocations;
 mod request_result;

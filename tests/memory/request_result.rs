@@ -1,5 +1,7 @@
 //! Sends requests and messages while memory is short, and returns how each ended.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this file")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

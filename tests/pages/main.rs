@@ -1,6 +1,6 @@
 //! The pages of the examples in a real browser: messages of others, moving prices, uploads, and broken connections.
 //!
-//! Without Chromium the tests are skipped with a note.
+//! Without Chromium the tests are skipped.
 
 #![allow(
     clippy::expect_used,

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context as Task, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 
 use squall::Publisher;
 use squall::prelude::*;
 use squall::shards::Shard;
-use squall::websocket::Message;
+use squall::websocket::{Limits, Message};
 
 use crate::support::running::Running;
 use crate::support::websocket::{Client, frame};
@@ -339,9 +340,13 @@ impl Change {
 
 fn application(begun: &Begun) -> Application {
     let begun = Arc::clone(begun);
+    // Clients that wait for others send nothing, for as long as the test takes.
+    let patient = || WebSocketOptions::default().limits(Limits::default().ping_interval(Duration::ZERO));
     Application::new()
-        .websocket("/subscriber", async |_: &mut Context| Ok::<_, Error>(Subscriber))
-        .websocket("/publisher", async move |_: &mut Context| {
+        .websocket_with("/subscriber", patient(), async |_: &mut Context| {
+            Ok::<_, Error>(Subscriber)
+        })
+        .websocket_with("/publisher", patient(), async move |_: &mut Context| {
             Ok::<_, Error>(PublisherSocket::new(shard(), &begun))
         })
 }

@@ -3,7 +3,7 @@
 use squall::websocket::Limits;
 
 use crate::command_handler::serve;
-use crate::support::server::Server;
+use crate::support::server::{PATIENT, Server};
 use crate::support::websocket::{Client, frame, handshake};
 
 /// The default queue of one subscriber.
@@ -27,7 +27,7 @@ fn bounds_the_queues_of_subscribers_that_do_not_read() {
     /// 12 MiB for each subscriber: three times what the kernel holds for a slow one.
     const MESSAGES: u32 = 800;
     const SLOW: usize = 6;
-    let server = Server::start_with_shards("conformance", 2, &[]);
+    let server = Server::start_with_shards("conformance", 2, &PATIENT);
     let open_slow = || subscribed(Client::open_with_little_room(server.address(), "/ws/sub"));
     let mut slow: Vec<_> = (0..SLOW).map(|_| open_slow()).collect();
     let open_healthy = || subscribed(Client::open(server.address(), "/ws/sub"));
@@ -91,7 +91,7 @@ fn limits_one_socket_to_128_subscriptions() {
 /// All clients of a failed node reconnect at once. Each is accepted, subscribed again, and gets the next message.
 #[test]
 fn accepts_every_client_that_reconnects_at_once() {
-    let server = Server::start_with_shards("conformance", 2, &[]);
+    let server = Server::start_with_shards("conformance", 2, &PATIENT);
     let clients = clients();
     let threads = 8;
     for round in 0..3_u8 {

@@ -4,13 +4,12 @@
 //! on silence bounds its time.
 
 use std::io::Write;
-use std::rc::Rc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use squall::shards::Stop;
-use squall::websocket::{Connection, Deflaters, Event, Limits, ProtocolError};
+use squall::websocket::Limits;
 
 use crate::command_handler::{End, serve};
 use crate::support::running::{Running, SILENCE_MAX};
@@ -25,9 +24,6 @@ const SOON: Duration = Duration::from_millis(150);
 
 /// More than any deadline under test.
 const LATE: Duration = Duration::from_secs(600);
-
-/// How many pings the flood has.
-const PINGS: usize = 100_000;
 
 /// The end of the only socket of a server. The server is stopped, so that a second end would show.
 #[track_caller]
@@ -63,32 +59,6 @@ fn closes_a_peer_that_pings_and_does_not_read() {
     assert!(pongs > 0, "a ping is answered until then");
     client.shut();
     sending.join().unwrap();
-}
-
-/// The same in the protocol machine, where memory can be counted: the pings cost as much as sixteen pongs.
-#[test]
-fn unread_pongs_keep_memory_bounded() {
-    let now = moment();
-    let mut connection = Connection::server(Rc::new(Limits::default()), None, now);
-    let mut deflaters = Deflaters::new(1, 0);
-    let pings = frame(0x89, &[b'p'; 125]).repeat(PINGS);
-    let mut input = pings.as_slice();
-    let mut answered = 0;
-    let info = allocation_counter::measure(|| {
-        let error = loop {
-            match connection.receive(&mut input, &mut deflaters, now) {
-                Ok(Event::Ping(_)) => answered += 1,
-                Ok(event) => panic!("{event:?}"),
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error, ProtocolError::TooManyPings);
-    });
-    assert_eq!(answered, 1024);
-    assert!(info.bytes_max < 8 * 1024, "{} bytes", info.bytes_max);
-    let mut out = Vec::new();
-    connection.send_pending_control(&mut out);
-    assert_eq!(out.len(), 16 * 127 + 2 + 2 + "too many pings".len());
 }
 
 /// RFC 6455 §7.1.1: a peer that does not answer a close frame is cut.
@@ -242,9 +212,4 @@ fn cuts_a_peer_that_reads_nothing_more() {
     // The server drops the unsent bytes.
     client.await_reset();
     assert_eq!(only_end(server, &ends), (None, String::new()));
-}
-
-#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
-fn moment() -> Instant {
-    Instant::now()
 }

@@ -96,6 +96,7 @@ impl ServerUnderTest {
                      descriptors it has now: {names:?}"
                 ));
             }
+            // The pace of the looks; what the server holds decides.
             thread::sleep(Duration::from_millis(20));
         }
     }

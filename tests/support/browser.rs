@@ -60,14 +60,14 @@ struct Pipe {
 }
 
 impl Browser {
-    /// Starts a browser; `None`, with a note, if none is installed.
+    /// Starts a browser; `None`, and the test is skipped, if none is installed.
     ///
     /// # Panics
     ///
     /// When it is installed and does not start.
     pub(crate) fn start() -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
-            super::skip(&format!("there is no {PROGRAM}; apt-get install chromium"));
+            super::skip::skip_without_program(format!("there is no {PROGRAM}; apt-get install chromium"));
             return None;
         }
         static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,6 +1,6 @@
 //! Shared by the tests that run Squall as another process: the process, the client, the response parser.
 //!
-//! Only [`running`] and [`app_client`] use Squall. The tests have a strict parser of their own, so that one mistake cannot hide in both
+//! Only [`running`], [`shard`] and [`app_client`] use Squall. The tests have a strict parser of their own, so that one mistake cannot hide in both
 //! the server and the test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
@@ -10,6 +10,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use socket2::SockRef;
 
 pub(crate) mod app_client;
@@ -17,9 +19,11 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod descriptors;
 pub(crate) mod response;
-#[cfg(feature = "serve")]
 pub(crate) mod running;
 pub(crate) mod server;
+pub(crate) mod shard;
+#[path = "../../shards/tests/common/skip.rs"]
+pub(crate) mod skip;
 pub(crate) mod websocket;
 
 /// A value, or an error that says what the server did wrong.
@@ -38,17 +42,6 @@ pub(crate) fn show(bytes: &[u8]) -> String {
     format!("{head}… ({} bytes in all)", bytes.len())
 }
 
-/// Prints that a test is skipped, and why.
-///
-/// # Panics
-///
-/// When `SQUALL_TEST_CLIENTS` is `all`, as in `.ci/run`: then no test may be skipped.
-pub(crate) fn skip(why: &str) {
-    let is_demanded = std::env::var("SQUALL_TEST_CLIENTS").is_ok_and(|value| value == "all");
-    assert!(!is_demanded, "this test may not be skipped: {why}");
-    eprintln!("skipped: {why}");
-}
-
 /// How long to wait for a reset.
 const RESET_WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -58,14 +51,32 @@ const RESET_WAIT_MAX: Duration = Duration::from_secs(20);
 ///
 /// When the peer does not reset it, or the connection fails in another way.
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
 pub(crate) fn await_reset(stream: &TcpStream) {
-    let until = Instant::now() + RESET_WAIT_MAX;
-    loop {
-        match SockRef::from(stream).take_error().expect("the socket is open") {
-            Some(error) => return assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
-            None => assert!(Instant::now() < until, "the connection was not reset"),
-        }
+    // Without a requested event, `poll` waits for an error.
+    let mut socket = [PollFd::new(stream, PollFlags::empty())];
+    let limit = Timespec::try_from(RESET_WAIT_MAX).expect("a short time");
+    // A signal to this process may interrupt the wait, since servers run in it.
+    let polled = retry_on_intr(|| poll(&mut socket, Some(&limit)));
+    assert_eq!(polled, Ok(1), "the connection was not reset");
+    let error = SockRef::from(stream).take_error().expect("the socket is open");
+    assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
+}
+
+/// How long [`eventually`] waits: longer than any step takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, on a thread outside the shards, until a condition holds that sends no event.
+///
+/// # Panics
+///
+/// When it does not hold in time.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "timed out waiting for: {what}");
+        // The pace of the looks; the condition decides.
         thread::sleep(Duration::from_millis(2));
     }
 }

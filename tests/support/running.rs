@@ -1,4 +1,4 @@
-//! A server in this process, and tungstenite's WebSocket clients for it.
+//! A server in this process, and its clients: plain connections, and tungstenite's WebSockets.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use squall::prelude::*;
 use squall::shards::{Driver, Stop, Stopper};
-use squall::{Publisher, ServerRemote};
+use squall::{BoundServer, Publisher, ServerRemote};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
+
+use super::client::Connection;
+use super::response::Response;
 
 /// How long the server may stay silent before a test fails.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -20,7 +23,8 @@ pub(crate) struct Running {
     pub(crate) stopper: Stopper,
     pub(crate) publisher: Publisher,
     pub(crate) remote: ServerRemote,
-    thread: Option<JoinHandle<()>>,
+    /// Returns the error of the server as a text.
+    thread: Option<JoinHandle<Result<(), String>>>,
 }
 
 impl Running {
@@ -29,29 +33,45 @@ impl Running {
         Self::serve(Server::new(application).shards(shards))
     }
 
-    /// Starts a configured server on a free port, with the driver under test.
+    /// Starts a configured server on a free port.
     pub(crate) fn serve(server: Server) -> Self {
-        let server = server
-            .listen("127.0.0.1:0")
-            .stop_on_signals(false)
-            .driver(tested_driver())
-            .bind()
-            .unwrap();
-        let address = server.local_addr().unwrap();
+        Self::run(bind(server).unwrap())
+    }
+
+    /// Runs a server that a test has bound with [`bind`].
+    pub(crate) fn run(server: BoundServer) -> Self {
         Self {
-            address,
+            address: server.local_addr().unwrap(),
             stopper: server.stopper(),
             publisher: server.publisher(),
             remote: server.remote(),
-            thread: Some(std::thread::spawn(move || server.run().unwrap())),
+            thread: Some(std::thread::spawn(move || {
+                server.run().map_err(|error| format!("{error:?}"))
+            })),
         }
     }
 
     /// Waits until the server has ended by itself.
-    pub(crate) fn wait(mut self) {
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
+    pub(crate) fn wait(self) {
+        self.end().unwrap();
+    }
+
+    /// Waits until the server has ended by itself, and returns its error.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        let thread = self.thread.take().expect("it is joined once");
+        thread.join().unwrap()
+    }
+
+    /// Opens a connection without a request.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Requests a path and returns the response.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Response {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        self.connection().exchange(request.as_bytes(), "GET").unwrap()
     }
 
     /// Opens a WebSocket with additional fields; if refused, returns the status and the fields of the response.
@@ -95,9 +115,18 @@ impl Drop for Running {
         if let Some(ended) = ended
             && !std::thread::panicking()
         {
-            ended.unwrap();
+            ended.unwrap().unwrap();
         }
     }
+}
+
+/// Binds a server to a free port beside its own addresses, with the driver under test.
+pub(crate) fn bind(server: Server) -> Result<BoundServer> {
+    server
+        .listen("127.0.0.1:0")
+        .stop_on_signals(false)
+        .driver(tested_driver())
+        .bind()
 }
 
 /// The driver under test, for a server of this process.

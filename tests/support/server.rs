@@ -31,6 +31,25 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 /// The text before the address in the line that announces a listener.
 const ANNOUNCEMENT: &str = "listening on http://";
 
+/// The thread that a server starts last, before it listens.
+const LAST_THREAD: &str = "squall-watchdog";
+
+/// Flags for a server whose clients pause for as long as a test wants: no pause of theirs ends a connection.
+pub(crate) const PATIENT: [&str; 12] = [
+    "--header-timeout",
+    "600",
+    "--body-timeout",
+    "600",
+    "--min-body-rate",
+    "0",
+    "--write-timeout",
+    "600",
+    "--min-write-rate",
+    "0",
+    "--ping-interval",
+    "0",
+];
+
 /// A running example, killed and reaped when dropped.
 pub(crate) struct Server {
     child: Mutex<Child>,
@@ -65,14 +84,7 @@ impl Server {
     ///
     /// As [`Server::start`].
     pub(crate) fn start_by(mut command: Command, shards: usize, flags: &[&str]) -> Self {
-        let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let mut child = spawn(&mut command, shards, flags);
         let log = Arc::new(Log::default());
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
@@ -83,6 +95,35 @@ impl Server {
             drop(child.wait());
             panic!("{command:?} never listened; it said:\n{}", log.text());
         };
+        Self::of(child, address, log)
+    }
+
+    /// Starts an example on one shard and leaves its standard error, behind the announced address, to the test.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub(crate) fn start_unread(example: &str) -> (Self, ChildStderr) {
+        let mut child = spawn(&mut command(example), 1, &[]);
+        let mut stderr = child.stderr.take().expect("it is piped");
+        // Byte by byte, so that nothing behind the announcement is read. A warning may come before it.
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        let address = loop {
+            stderr.read_exact(&mut byte).expect("the example announces its address");
+            line.extend(byte);
+            if byte == [b'\n'] {
+                if let Some(address) = announced_address(&String::from_utf8_lossy(&line)) {
+                    break address;
+                }
+                line.clear();
+            }
+        };
+        let log = Log::default();
+        lock(&log.state).ended = true;
+        (Self::of(child, address, Arc::new(log)), stderr)
+    }
+
+    fn of(child: Child, address: SocketAddr, log: Arc<Log>) -> Self {
         Self {
             id: child.id(),
             child: Mutex::new(child),
@@ -202,6 +243,11 @@ impl Server {
 
     /// Limits the server to this much more address space than it has now (`RLIMIT_AS`).
     pub(crate) fn limit_address_space(&self, more_bytes: u64) {
+        // A thread that begins to run under the limit may find no room for its stack, which ends the process.
+        super::eventually("the last thread runs", || {
+            let mut names = self.thread_names();
+            names.any(|name| name.trim_end() == LAST_THREAD)
+        });
         let limit = Some(self.memory("VmSize:") + more_bytes);
         let limit = Rlimit {
             current: limit,
@@ -209,6 +255,12 @@ impl Server {
         };
         let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         prlimit(id, Resource::As, limit).expect("the limit of a child can be lowered");
+    }
+
+    /// The names of the threads, each given when the thread runs.
+    fn thread_names(&self) -> impl Iterator<Item = String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/task", self.id)).expect("the server runs");
+        folder.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
     }
 
     /// A line of the kernel's report on the server's memory, in bytes.
@@ -236,6 +288,18 @@ impl Drop for Server {
             );
         }
     }
+}
+
+/// Starts a server on a port that the kernel picks.
+fn spawn(command: &mut Command, shards: usize, flags: &[&str]) -> Child {
+    command
+        .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
 /// The command that runs an example, with the driver of `SQUALL_TEST_DRIVER` if that is set.

@@ -2,7 +2,7 @@
 //!
 //! Each scenario is a function in each client's script, silent on success. The libraries come from
 //! `target/third_party`, where `.ci/run` installs the versions in `requirements.txt` and `package-lock.json`, or else
-//! from `python3` and `node`. A client that is not installed is skipped with a note.
+//! from `python3` and `node`. A client that is not installed is skipped.
 
 #![allow(
     clippy::expect_used,
@@ -152,7 +152,7 @@ fn expect_success(child: Child, scenario: &str) {
     );
 }
 
-/// Python with `websockets`; `None`, with a note, without.
+/// Python with `websockets`; `None`, and skipped, without.
 fn python() -> Option<Command> {
     let own = installed().join("python/bin/python");
     let mut command = Command::new(if own.exists() { own } else { PathBuf::from("python3") });
@@ -161,7 +161,7 @@ fn python() -> Option<Command> {
     available(command, &probe, "python_client.py", "pip install websockets")
 }
 
-/// Node with `ws`; `None`, with a note, without.
+/// Node with `ws`; `None`, and skipped, without.
 fn node() -> Option<Command> {
     let mut command = Command::new("node");
     let own = installed().join("node_modules");
@@ -177,7 +177,7 @@ fn available(mut command: Command, probe: &[&str], script: &str, hint: &str) -> 
     trial.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let succeeds = trial.args(probe).output().is_ok_and(|output| output.status.success());
     if !succeeds {
-        support::skip(&format!("{script} finds no library; {hint}"));
+        support::skip::skip_without_program(format!("{script} finds no library; {hint}"));
         return None;
     }
     command.arg(

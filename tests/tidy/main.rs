@@ -16,6 +16,7 @@ mod layers;
 mod prose;
 mod source;
 mod style;
+mod waits;
 
 use std::fs;
 use std::path::Path;
@@ -27,6 +28,7 @@ use source::{Finding, Source};
 use style::{
     FILE_LINES_MAX, builders, commented_out, first_line, length, machine_paths, open_ends, runtimes, unsafe_code,
 };
+use waits::{skips, sleeps};
 
 /// The folders of sources and documents. The files beside them count too.
 const FOLDERS: [&str; 8] = [
@@ -104,6 +106,16 @@ fn public_doc_summaries_have_one_sentence() {
     hold_in(&[".rs"], summaries);
 }
 
+#[test]
+fn a_test_that_sleeps_has_a_reason() {
+    hold(sleeps);
+}
+
+#[test]
+fn a_skipped_test_is_counted() {
+    hold(skips);
+}
+
 /// A rule without findings checks nothing: each gets a file that breaks it, and a similar file that does not.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
@@ -116,7 +128,7 @@ fn every_rule_finds_what_it_is_there_for() {
     let machine = concat!("//! see /ho", "me/me/x");
     let builder = "//! A\npub struct A {\n}\nimpl A {\n    pub fn b(mut self) -> Self {\n";
     let warned = builder.replace("pub struct", "#[must_use = \"b\"]\npub struct");
-    let cases: [(Rule, &str, &str, Option<usize>); 44] = [
+    let cases: [(Rule, &str, &str, Option<usize>); 49] = [
         (builders, "src/a.rs", builder, Some(5)),
         (builders, "src/a.rs", &warned, None),
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
@@ -226,6 +238,21 @@ fn every_rule_finds_what_it_is_there_for() {
             None,
         ),
         (summaries, "src/a.rs", "/// Sends it. Waits.\nfn a() {}", None),
+        (
+            sleeps,
+            "tests/a.rs",
+            "//! a\n\n\n\nfn a() {\nthread::sleep(b);",
+            Some(6),
+        ),
+        (sleeps, "shards/tests/a.rs", "// The pace.\nthread::sleep(b);", None),
+        (sleeps, "shards/src/a.rs", "thread::sleep(b);", None),
+        (
+            skips,
+            "tests/a.rs",
+            concat!("println!(\"skip", "ped: no b\");"),
+            Some(1),
+        ),
+        (skips, "tests/a.rs", "skip(\"no b\");", None),
     ];
     for (rule, path, text, expected) in cases {
         let found = rule(&Source::new(path, text));

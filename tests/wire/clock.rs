@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::harness::*;
 use crate::support::server::command;
-use crate::support::skip;
+use crate::support::skip::skip_without_program;
 
 /// How long `Date` may take to follow: it is formatted once a second.
 const DATE_LAG: Duration = Duration::from_secs(5);
@@ -33,8 +33,7 @@ fn day(connection: &mut Connection) -> String {
 #[test]
 fn a_wall_clock_jump_changes_date_and_keeps_every_deadline() {
     let Some(library) = faketime() else {
-        skip("the wall clock cannot be set for a test without libfaketime");
-        return;
+        return skip_without_program("libfaketime, which sets the wall clock, is missing; apt-get install faketime");
     };
     let setting = std::env::temp_dir().join(format!("squall-faketime-{}", std::process::id()));
     // A fixed time: around midnight of the machine's clock the test would fail.

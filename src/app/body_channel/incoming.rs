@@ -10,7 +10,7 @@ use core::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use super::parts::{BodyError, BodyLength, KEPT_BYTES_MAX};
+use super::parts::{BodyError, BodyLength, RETAINED_BYTES_MAX};
 use super::waker::store;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderName, HeaderValue, Headers};
@@ -125,7 +125,7 @@ impl Incoming {
 
 /// The handler's end.
 impl Incoming {
-    /// Forgets the request and keeps at most [`KEPT_BYTES_MAX`] bytes of memory. Returns a waker for the caller to
+    /// Forgets the request and keeps at most [`RETAINED_BYTES_MAX`] bytes of memory. Returns a waker for the caller to
     /// drop: its drop may borrow this state again.
     pub(super) fn reset(&mut self) -> Option<Waker> {
         // Most requests have no content, so there is nothing to reset.
@@ -138,7 +138,7 @@ impl Incoming {
         self.error = None;
         self.trailers.clear();
         self.unread.clear();
-        if self.received_bytes > KEPT_BYTES_MAX as u64 {
+        if self.received_bytes > RETAINED_BYTES_MAX as u64 {
             self.unread = BytesMut::new();
         }
         self.received_bytes = 0;

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crate::message::{HeaderName, HeaderValue, Headers};
 
 pub use closed::Closed;
-pub(super) use parts::KEPT_BYTES_MAX;
+pub(super) use parts::RETAINED_BYTES_MAX;
 pub use parts::{BodyError, BodyLength, Flush, PeerGone, ResponseEnd};
 pub use task::TaskState;
 
@@ -211,7 +211,7 @@ impl Channel {
 
 /// The handler's end.
 impl Channel {
-    /// Forgets the request; keeps at most [`KEPT_BYTES_MAX`] bytes of memory in each direction.
+    /// Forgets the request; keeps at most [`RETAINED_BYTES_MAX`] bytes of memory in each direction.
     pub(super) fn reset(&self) {
         let wakers = (self.incoming.borrow_mut().reset(), self.outgoing.borrow_mut().reset());
         drop(wakers);

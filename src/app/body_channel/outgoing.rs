@@ -2,7 +2,7 @@
 
 use core::task::{Poll, Waker};
 
-use super::parts::{Flush, KEPT_BYTES_MAX, PeerGone};
+use super::parts::{Flush, PeerGone, RETAINED_BYTES_MAX};
 use super::waker::store;
 
 /// The current flush, if any.
@@ -46,7 +46,7 @@ impl Outgoing {
     }
 
     pub(super) fn flushed(&mut self, mut buffer: Vec<u8>, result: Result<(), PeerGone>) -> Option<Waker> {
-        if buffer.capacity() <= KEPT_BYTES_MAX {
+        if buffer.capacity() <= RETAINED_BYTES_MAX {
             buffer.clear();
             self.spare = buffer;
         }

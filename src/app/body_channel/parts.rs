@@ -6,7 +6,7 @@ use crate::message::{Headers, ResponseHead, StatusCode};
 
 /// Most memory in bytes that an idle exchange keeps for content, in each direction. 64 KiB: the usual kernel buffer of
 /// an HTTP/1 connection.
-pub(in crate::app) const KEPT_BYTES_MAX: usize = 64 * 1024;
+pub(in crate::app) const RETAINED_BYTES_MAX: usize = 64 * 1024;
 
 /// How much content a request announces (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::set_cookie::SetCookies;
-use crate::app::body_channel::{Flush, KEPT_BYTES_MAX};
+use crate::app::body_channel::{Flush, RETAINED_BYTES_MAX};
 use crate::app::shared::Shared;
 use crate::app::websocket::Upgrade;
 use crate::error::{Error, Result};
@@ -88,7 +88,7 @@ impl ResponseState {
         if let Some(error) = self.error.take() {
             shared.discard(error);
         }
-        if self.written.capacity() > KEPT_BYTES_MAX {
+        if self.written.capacity() > RETAINED_BYTES_MAX {
             self.written = Vec::new();
         }
     }

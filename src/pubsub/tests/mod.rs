@@ -3,7 +3,6 @@
 mod batches;
 mod deliveries;
 mod history;
-mod many_clients;
 mod names;
 mod policies;
 mod side_by_side;

@@ -1,8 +1,8 @@
 //! Autobahn's sections 9 and 10, and the limits of messages and fragments.
 
-use super::super::{Event, Limits, ProtocolError as Error};
+use super::super::{Limits, ProtocolError as Error};
 use super::transcript::{Seen, run_pieces, run_with};
-use super::{BINARY, Bench, CONTINUATION, FIN, KEY, TEXT, masked, plain};
+use super::{BINARY, CONTINUATION, FIN, TEXT, masked, plain};
 
 fn small() -> Limits {
     Limits::default().max_message_bytes(200).max_fragments(4)
@@ -60,34 +60,6 @@ fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
     }
 }
 
-/// Only a header arrives (`docs/threats.md#declared-length`).
-#[test]
-fn a_declared_length_is_rejected_by_its_header_without_allocating() {
-    for (length, error) in [
-        (1_u64 << 63 | 1, Error::PayloadLength),
-        (1 << 62, Error::MessageTooBig),
-        (1 << 30, Error::MessageTooBig),
-        ((1 << 20) + 1, Error::MessageTooBig),
-    ] {
-        let mut bench = Bench::server();
-        let header = [&[FIN | BINARY, 0xff][..], &length.to_be_bytes(), &KEY].concat();
-        let info = allocation_counter::measure(|| {
-            assert_eq!(bench.receive_all(&header), Err(error));
-        });
-        assert!(info.bytes_max < 200, "{length}: {} bytes", info.bytes_max);
-    }
-    let mut bench = Bench::server();
-    let header = [&[FIN | BINARY, 0xff][..], &(1_u64 << 20).to_be_bytes(), &KEY].concat();
-    let info = allocation_counter::measure(|| {
-        assert_eq!(bench.receive_all(&header), Ok(Event::NeedData));
-    });
-    assert!(
-        info.bytes_max < 200,
-        "a length within the limit: {} bytes",
-        info.bytes_max
-    );
-}
-
 /// Fragments of one byte, and empty ones (`docs/threats.md#many-fragments`).
 #[test]
 fn empty_fragments_count_too() {
@@ -107,33 +79,4 @@ fn empty_fragments_count_too() {
             }
         }
     }
-}
-
-#[test]
-fn a_connection_keeps_no_memory_between_messages() {
-    let mut bench = Bench::server();
-    let frames = [
-        masked(TEXT, &[b'x'; 70_000]),
-        masked(FIN | 9, b"ping"),
-        masked(FIN | CONTINUATION, b"end"),
-    ]
-    .concat();
-    let info = allocation_counter::measure(|| {
-        let mut input = frames.as_slice();
-        while bench.receive(&mut input) != Ok(Event::NeedData) {}
-        drop(bench.sent());
-    });
-    assert_eq!(info.count_current, 0, "{} bytes are kept", info.bytes_current);
-}
-
-/// A small message costs one allocation, its payload.
-#[test]
-fn a_small_message_is_allocated_once() {
-    let mut bench = Bench::server();
-    let frame = masked(FIN | TEXT, &[b'x'; 64]);
-    let info = allocation_counter::measure(|| {
-        let event = bench.receive_all(&frame).unwrap();
-        assert!(matches!(event, Event::Message(_)));
-    });
-    assert_eq!((info.count_total, info.bytes_total), (1, 64));
 }

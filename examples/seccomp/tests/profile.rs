@@ -3,7 +3,6 @@
 //! A filter belongs to a process, so the example `under_seccomp_profile` applies the profile to itself and then
 //! executes the program.
 
-#![cfg(feature = "serve")]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -12,6 +11,7 @@
     reason = "a failed test panics"
 )]
 
+#[path = "../../../tests/support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ const BLOCKED_BY_DOCKER: &str = "\
 const CLONE_NEW: u64 = 0x7e02_0000;
 
 fn profile_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/seccomp.json")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/seccomp.json")
 }
 
 fn profile() -> Value {

@@ -1,7 +1,7 @@
 //! Runs a program under a seccomp profile in Docker's format, without a container, to test whether the program works.
 //!
 //! ```text
-//! cargo build --release --example under_seccomp_profile --example hello
+//! cargo build --release -p squall -p squall-seccomp --example under_seccomp_profile --example hello
 //! target/release/examples/under_seccomp_profile docs/seccomp.json target/release/examples/hello
 //! ```
 //!

@@ -1,7 +1,7 @@
 //! Runs a program where io_uring is forbidden, as under the default seccomp profiles of Docker and containerd.
 //!
 //! ```text
-//! cargo build --example without_io_uring
+//! cargo build -p squall-seccomp --example without_io_uring
 //! target/debug/examples/without_io_uring cargo run --example doctor
 //! target/debug/examples/without_io_uring cargo test --workspace
 //! ```

@@ -3,7 +3,6 @@
 //!
 //! The tests also pass on a machine that forbids io_uring, where the whole suite runs too.
 
-#![cfg(feature = "serve")]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -11,6 +10,7 @@
     reason = "a failed test panics"
 )]
 
+#[path = "../../../tests/support/mod.rs"]
 mod support;
 
 use std::process::{Command, Output};

@@ -1,10 +1,23 @@
 //! Refuses one allocation, the first, then the second, until none is left to refuse, and checks the response each
 //! time.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test panics"
+)]
 #![expect(
     clippy::disallowed_types,
     reason = "a test process has no shards; its tests take turns, because a refusal is the process's"
 )]
+
+mod application;
+#[path = "../memory/request_result.rs"]
+mod request_result;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::alloc::System;
 use std::net::SocketAddr;
@@ -15,13 +28,11 @@ use squall::prelude::*;
 use squall::testing::MemoryRefusal;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::application::{application, pieces_as_json, pieces_written};
-use crate::request_result::{
-    COMPRESSED_TEXT, RequestResult, TEXT, send_message, send_request_in_halves, send_requests,
-};
-use crate::support::client::Connection;
-use crate::support::running::Running;
-use crate::support::websocket::{frame, handshake};
+use application::{application, pieces_as_json, pieces_written};
+use request_result::{COMPRESSED_TEXT, RequestResult, TEXT, send_message, send_request_in_halves, send_requests};
+use support::client::Connection;
+use support::running::Running;
+use support::websocket::{frame, handshake};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -34,7 +45,7 @@ const REFUSALS_MAX: u32 = 400;
 
 /// How much more the process may hold after a server has ended than before it began: what threads and the logger make
 /// once and keep.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+const RETAINED_BYTES_MAX: usize = 64 * 1024;
 
 /// Runs one exchange and returns its result.
 type Scenario = fn(SocketAddr) -> RequestResult;
@@ -179,7 +190,7 @@ fn refuse_each_allocation(expected: &[RequestResult], scenario: Scenario) {
     let before = held();
     let results = run(scenario, 0..REFUSALS_MAX);
     let kept = held().saturating_sub(before);
-    assert!(kept <= KEPT_BYTES_MAX, "{kept} bytes are kept after {results:?}");
+    assert!(kept <= RETAINED_BYTES_MAX, "{kept} bytes are kept after {results:?}");
     for result in expected {
         assert!(results.contains(result), "never {result:?}: {results:?}");
     }

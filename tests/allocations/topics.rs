@@ -1,7 +1,58 @@
-//! Scale: a hundred subscribers of which half do not read, and 250,000 topic names. These tests measure memory.
+//! The memory of topics at scale: a hundred subscribers of which half do not read, and 250,000 topic names.
 
-use super::super::{MESSAGE_OVERHEAD_BYTES, Receipt, SubscribeError, TopicRules};
-use super::{Limits, SlowConsumer, Topics, drain, message, options, pattern, subscriber, table};
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test fail it by panicking; clippy.toml excuses only the test functions themselves"
+)]
+
+use squall::Bytes;
+use squall::pubsub::{
+    BATCH_BYTES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, Notice, OutboxItem, Pattern, Publication, Receipt, SlowConsumer,
+    SubscribeError, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic, TopicOptions, TopicRules, Topics,
+};
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).unwrap()
+}
+
+fn message(name: &str, content: impl Into<Bytes>) -> Publication {
+    Publication::new(Topic::new(name).unwrap(), content.into())
+}
+
+/// Creates a table whose topics all have this policy, and tell their subscribers of missed messages.
+fn table(limits: Limits, slow_consumer: SlowConsumer) -> Topics {
+    let options = TopicOptions::default().slow_consumer(slow_consumer).tell_missed(true);
+    Topics::new(limits, TopicRules::new(options).unwrap())
+}
+
+/// Adds a subscriber to a topic.
+fn subscriber(topics: &mut Topics, name: &str) -> SubscriberId {
+    let id = topics.join().unwrap();
+    topics.subscribe(id, &pattern(name)).unwrap();
+    id
+}
+
+/// Takes everything that waits for a subscriber, as text in order, with missed messages as `-count`.
+fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
+    let limits = TakeLimits {
+        messages: TAKE_MESSAGES_MAX,
+        bytes: usize::MAX,
+    };
+    let mut seen = Vec::new();
+    loop {
+        let taken = topics.take(id, limits, |batch| {
+            let messages = batch.publications().iter();
+            seen.extend(messages.map(|publication| String::from_utf8(publication.message.to_vec()).unwrap()));
+        });
+        match taken.next {
+            OutboxItem::Nothing => return seen,
+            OutboxItem::More => {}
+            OutboxItem::Notice(Notice::Missed(missed)) => seen.push(format!("-{}", missed.count)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
 
 /// Under every dropping policy, slow subscribers stay within their queues and fast ones get everything. Each missed
 /// message is counted at the publisher and reported to its subscriber.
@@ -9,11 +60,14 @@ use super::{Limits, SlowConsumer, Topics, drain, message, options, pattern, subs
 fn slow_subscribers_stay_within_their_queues_and_fast_ones_get_everything() {
     const SUBSCRIBERS: usize = 100;
     const MESSAGES: usize = 5000;
-    let limits = Limits::default().max_queue_bytes(16 * 1024).low_queue_bytes(4 * 1024);
+    const QUEUE_BYTES_MAX: usize = 16 * 1024;
+    let limits = Limits::default()
+        .max_queue_bytes(QUEUE_BYTES_MAX)
+        .low_queue_bytes(4 * 1024);
     for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
-        let mut topics = table(limits, options(slow_consumer));
+        let mut topics = table(limits, slow_consumer);
         let [slow, quick] = [0, 1].map(|_| -> Vec<_> {
-            let ids = (0..SUBSCRIBERS / 2).map(|_| subscriber(&mut topics, &["feed"]));
+            let ids = (0..SUBSCRIBERS / 2).map(|_| subscriber(&mut topics, "feed"));
             ids.collect()
         });
         let mut sum = Receipt::default();
@@ -23,12 +77,12 @@ fn slow_subscribers_stay_within_their_queues_and_fast_ones_get_everything() {
                 for id in &quick {
                     assert_eq!(drain(&mut topics, *id), [format!("{number:<100}")]);
                 }
-                assert!(topics.statistics().waiting_bytes <= slow.len() * limits.max_queue_bytes);
+                assert!(topics.statistics().waiting_bytes <= slow.len() * QUEUE_BYTES_MAX);
             }
         });
         // All queues share each message; an entry is a pointer, and a queue has at most twice the capacity it needs.
-        let queued_max = limits.max_queue_bytes / (100 + MESSAGE_OVERHEAD_BYTES);
-        let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * limits.max_queue_bytes;
+        let queued_max = QUEUE_BYTES_MAX / (100 + MESSAGE_OVERHEAD_BYTES);
+        let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * QUEUE_BYTES_MAX;
         let grown = usize::try_from(info.bytes_current).unwrap();
         assert!(
             grown <= bound,
@@ -126,4 +180,26 @@ fn names_used_once_leave_no_memory_behind() {
         info.bytes_current
     );
     assert_eq!((topics.statistics().topics, topics.statistics().subscribers), (0, 0));
+}
+
+/// A queue keeps alive at most what it is charged for, plus one batch.
+#[test]
+fn a_queue_with_one_message_of_a_batch_keeps_at_most_that_batch_alive() {
+    let limits = Limits::default().max_queue_bytes(1000).low_queue_bytes(200);
+    let mut topics = table(limits, SlowConsumer::DropOldest);
+    let id = subscriber(&mut topics, "t");
+    let grown = allocation_counter::measure(|| {
+        for _ in 0..1000 {
+            let publications: Vec<_> = (0..160).map(|_| message("t", vec![b'x'; 100])).collect();
+            topics.publish_all(&publications);
+        }
+    });
+    let waiting = topics.waiting_bytes(id);
+    assert!((200..=1000).contains(&waiting), "{waiting}");
+    let each = size_of::<Publication>() + 100 + MESSAGE_OVERHEAD_BYTES;
+    let bound = waiting + 2 * (BATCH_BYTES_MAX / 100 + 1) * each + 4096;
+    assert!(
+        usize::try_from(grown.bytes_current).unwrap() < bound,
+        "{grown:?}, at most {bound} expected"
+    );
 }
