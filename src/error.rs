@@ -40,6 +40,8 @@ enum Kind {
     Panic,
     /// The peer is gone, so no response can be sent.
     PeerGone,
+    /// No error: [`Finish`].
+    Finish,
 }
 
 impl Error {
@@ -53,10 +55,16 @@ impl Error {
             Ok(inner) => return Self { inner },
             Err(cause) => cause,
         };
-        match cause.downcast::<HttpError>() {
-            Ok(http) => Self::of(Kind::Chosen, *http),
-            Err(cause) => Self::of(Kind::Unexpected, HttpError::new(500).with_source(cause)),
-        }
+        let cause = match cause.downcast::<HttpError>() {
+            Ok(http) => return Self::of(Kind::Chosen, *http),
+            Err(cause) => cause,
+        };
+        let kind = if cause.is::<Finish>() {
+            Kind::Finish
+        } else {
+            Kind::Unexpected
+        };
+        Self::of(kind, HttpError::new(500).with_source(cause))
     }
 
     /// Makes the error of a caught panic: 500, with the panic's message for the log.
@@ -83,6 +91,12 @@ impl Error {
         self.inner.http.status
     }
 
+    /// Returns the reason that replaces the registered phrase of the status, if there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.inner.http.reason.as_deref()
+    }
+
     /// Returns the message that the client sees, if there is one.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
@@ -107,10 +121,20 @@ impl Error {
         self.inner.kind == Kind::PeerGone
     }
 
+    /// Returns whether this is [`Finish`]: the response is sent as written.
+    pub(crate) fn is_finish(&self) -> bool {
+        self.inner.kind == Kind::Finish
+    }
+
     /// Returns the cause, which goes to the log.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         core::error::Error::source(&self.inner.http)
+    }
+
+    /// Returns the chain of causes below the text that `Display` writes.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = &(dyn core::error::Error + 'static)> {
+        self.inner.causes()
     }
 
     /// Returns the cause if it is a `T`.
@@ -186,7 +210,7 @@ impl fmt::Debug for Error {
 impl fmt::Display for Inner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.http.source) {
-            (Kind::Unexpected, Some(cause)) => fmt::Display::fmt(cause, formatter),
+            (Kind::Unexpected | Kind::Finish, Some(cause)) => fmt::Display::fmt(cause, formatter),
             (Kind::Panic, Some(message)) => write!(formatter, "panicked: {message}"),
             (Kind::PeerGone, _) => formatter.write_str("the peer is gone"),
             _ => fmt::Display::fmt(&self.http, formatter),
@@ -197,12 +221,14 @@ impl fmt::Display for Inner {
 impl fmt::Debug for Inner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)?;
-        let mut cause = core::error::Error::source(self);
-        while let Some(error) = cause {
-            write!(formatter, "\n  because: {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        self.causes()
+            .try_for_each(|cause| write!(formatter, "\n  because: {cause}"))
+    }
+}
+
+impl Inner {
+    fn causes(&self) -> impl Iterator<Item = &(dyn core::error::Error + 'static)> {
+        core::iter::successors(core::error::Error::source(self), |cause| cause.source())
     }
 }
 
@@ -214,7 +240,9 @@ impl core::error::Error for Inner {
         let cause = core::error::Error::source(&self.http);
         match self.kind {
             Kind::Chosen => cause,
-            Kind::Unexpected | Kind::Panic | Kind::PeerGone => cause.and_then(core::error::Error::source),
+            Kind::Unexpected | Kind::Panic | Kind::PeerGone | Kind::Finish => {
+                cause.and_then(core::error::Error::source)
+            }
         }
     }
 }
@@ -230,6 +258,7 @@ impl core::error::Error for Inner {
 #[must_use = "an error answers only if the handler returns it"]
 pub struct HttpError {
     status: StatusCode,
+    reason: Option<Cow<'static, str>>,
     message: Option<Cow<'static, str>>,
     headers: Headers,
     source: Option<Cause>,
@@ -245,10 +274,20 @@ impl HttpError {
     pub fn new(status: impl IntoStatus) -> Self {
         Self {
             status: status.into_status(),
+            reason: None,
             message: None,
             headers: Headers::new(),
             source: None,
         }
+    }
+
+    /// Sets the reason that replaces the registered phrase of the status, as `Not Found` is of 404 (Tornado's `reason`).
+    ///
+    /// The error page shows it. The status line carries it where it is a [`ReasonPhrase`](crate::message::ReasonPhrase).
+    /// Any other text stands on the page only, so a client's text may be passed in.
+    pub fn with_reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reason = Some(reason.into());
+        self
     }
 
     /// Sets the message that the client sees on the error page.
@@ -278,7 +317,10 @@ impl HttpError {
 
 impl fmt::Display for HttpError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.status, formatter)?;
+        match &self.reason {
+            Some(reason) => write!(formatter, "{} {reason}", self.status.as_u16())?,
+            None => fmt::Display::fmt(&self.status, formatter)?,
+        }
         match &self.message {
             Some(message) => write!(formatter, ": {message}"),
             None => Ok(()),
@@ -292,6 +334,35 @@ impl core::error::Error for HttpError {
         Some(source)
     }
 }
+
+/// Ends a request early with the response written so far (Tornado's exception of this name).
+///
+/// `Err(Finish)?` answers with status, fields and content as they are, from any depth of calls. The error page and the
+/// log leave it out.
+///
+/// ```
+/// # use squall::prelude::*;
+/// # use squall::Finish;
+/// fn check_credentials(cx: &mut Context) -> Result {
+///     if cx.header("authorization").is_none() {
+///         cx.set_status(401);
+///         cx.set_header("www-authenticate", "Basic realm=\"notes\"")?;
+///         cx.write("Log in first.");
+///         Err(Finish)?;
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finish;
+
+impl fmt::Display for Finish {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the response is sent as written")
+    }
+}
+
+impl core::error::Error for Finish {}
 
 /// Gives an error, or a missing value, a status.
 ///

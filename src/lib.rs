@@ -72,7 +72,7 @@ pub use bytes::Bytes;
 #[cfg(feature = "serve")]
 pub use client::{ClientOptions, WebSocketClient, connect};
 pub use cookie::{self, Cookie, SameSite};
-pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
+pub use error::{Error, Finish, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
     BoundServer, InvalidWatermarks, MemoryWatermarks, Options, OutsidePublish, OutsidePublishConfirmed, Publisher,
@@ -81,6 +81,12 @@ pub use server::{
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
 pub use websocket::SendError;
+
+/// Middleware that comes with Squall, for [`Application::middleware`], [`Routes::middleware`] and
+/// [`Route::middleware`](routing::Route::middleware).
+pub mod middleware {
+    pub use crate::app::{Compression, add_slash, etag, remove_slash};
+}
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
 ///

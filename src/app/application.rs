@@ -8,6 +8,7 @@ use super::dispatch::App;
 use super::handler::middleware::{Chain, Middleware};
 use super::limits::{Limits, application_setters};
 use super::request::client_address::TrustedProxies;
+use super::response::error_pages::ErrorPageSet;
 use super::routing::host::HostPattern;
 use super::routing::router::{HostGroup, Router};
 use super::routing::routes::{Routes, routing_methods};
@@ -122,11 +123,11 @@ impl Application {
     /// handlers for one method, names and state added twice.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
-        let error_page = self.routes.own_error_page().map(Rc::clone);
+        let error_pages = self.routes.own_error_pages().clone();
         let mut groups = Vec::new();
         let mut static_routes = Vec::new();
         for (host, routes) in self.hosts {
-            let mut group = routes.compile(&self.chain, error_page.as_ref(), &mut problems);
+            let mut group = routes.compile(&self.chain, &error_pages, &mut problems);
             static_routes.append(&mut group.static_routes);
             match HostPattern::parse(&host) {
                 Ok(host) => groups.push(HostGroup {
@@ -137,7 +138,7 @@ impl Application {
             }
         }
         // Last, because routes for a host are tried before those for every host.
-        let mut general = self.routes.compile(&self.chain, None, &mut problems);
+        let mut general = self.routes.compile(&self.chain, &ErrorPageSet::default(), &mut problems);
         // First, because the URLs of static files are those of routes for every host.
         static_routes.splice(..0, core::mem::take(&mut general.static_routes));
         groups.push(general);

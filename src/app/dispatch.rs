@@ -14,7 +14,7 @@ use super::response::error_response::{ErrorPage, ErrorPages, ErrorResponder};
 use super::routing::router::{CompiledRoute, Router, Served};
 use super::shared::Shared;
 use crate::error::Error;
-use crate::message::{Method, TargetForm};
+use crate::message::{Method, StatusCode, TargetForm};
 
 /// What serves a request.
 struct Found<'a> {
@@ -120,9 +120,8 @@ impl App {
     /// Finds what answers a request that matches no route.
     #[cold]
     fn find_fallback(&self, cx: &mut Context) -> Found<'_> {
-        let unmatched = self.router.unmatched(&cx.head);
         cx.params.clear();
-        cx.route = unmatched.fallback;
+        cx.route = self.router.fallback(&cx.head);
         match cx.route.and_then(|index| self.router.route(index)) {
             Some(fallback) => self.found(fallback, cx),
             None => Found {
@@ -162,8 +161,8 @@ impl App {
 }
 
 impl ErrorPages for App {
-    fn error_page(&self, cx: &Context) -> Option<Rc<ErrorPage>> {
-        self.router.error_page(cx.route, &cx.head).map(Rc::clone)
+    fn error_page(&self, cx: &Context, status: StatusCode) -> Option<Rc<ErrorPage>> {
+        self.router.error_page(cx.route, &cx.head, status)
     }
 }
 
@@ -179,7 +178,7 @@ impl Drop for App {
             route.methods.into_iter().for_each(|(_, served)| discard_served(served));
             route.any_method.into_iter().for_each(discard_served);
             discard_each(&shared, route.chain);
-            shared.discard(route.page);
+            discard_each(&shared, route.pages.into_pages());
         }
         discard_each(&shared, self.router.take_pages());
         discard_each(&shared, core::mem::take(&mut self.chain));

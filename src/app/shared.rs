@@ -15,6 +15,7 @@ use super::files::source::FileSource;
 use super::files::static_routes::{StaticRoute, open_all};
 use super::limits::Limits;
 use super::request::client_address::TrustedProxies;
+use super::response::compression::CompressorPool;
 use super::routing::pattern::Pattern;
 use super::routing::route_table::RouteTable;
 use super::runtime::Runtime;
@@ -37,7 +38,9 @@ pub struct Shared {
     static_routes: Vec<StaticRoute>,
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) sockets: Sockets,
+    pub(super) compressors: Rc<CompressorPool>,
     limits: Cell<Limits>,
+    is_debug: Cell<bool>,
     panic_count: Cell<u64>,
     active_route: ActiveRouteSlot,
     /// The shard's topics, once a server runs the application.
@@ -60,7 +63,9 @@ impl Shared {
             static_routes,
             trusted_proxies,
             sockets: Sockets::default(),
+            compressors: Rc::default(),
             limits: Cell::new(limits),
+            is_debug: Cell::new(false),
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
             topics: OnceCell::new(),
@@ -84,6 +89,15 @@ impl Shared {
     /// reset on.
     pub fn set_limits(&self, limits: Limits) {
         self.limits.set(limits);
+    }
+
+    /// Sets whether error pages show their causes, the request and the route; for development only.
+    pub fn set_debug(&self, is_debug: bool) {
+        self.is_debug.set(is_debug);
+    }
+
+    pub(super) fn is_debug(&self) -> bool {
+        self.is_debug.get()
     }
 
     /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).

@@ -74,7 +74,7 @@ pub(super) enum Persistence {
 /// ```
 pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<ConnectionOptions, SendError> {
     out.reserve(HEAD_BYTES_USUAL);
-    write_status_line(head.status, out);
+    write_status_line(head, out);
     let mut options = ConnectionOptions::default();
     for (name, value) in head.headers.iter() {
         if options.observe(name, value)? {
@@ -220,7 +220,8 @@ pub(super) fn is_trailer_allowed(name: &HeaderName) -> bool {
     !FORBIDDEN.contains(name)
 }
 
-fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
+fn write_status_line(head: &ResponseHead, out: &mut Vec<u8>) {
+    let status = head.status;
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         return;
@@ -229,7 +230,9 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     out.extend_from_slice(status.as_str().as_bytes());
     // The space stays even without a phrase (RFC 9112 §4).
     out.extend_from_slice(b" ");
-    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    let registered = || status.canonical_reason().unwrap_or_default();
+    let reason = head.reason.as_ref().map_or_else(registered, |reason| reason.as_str());
+    out.extend_from_slice(reason.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

@@ -16,6 +16,7 @@ mod date;
 mod grammar;
 mod headers;
 mod media_type;
+mod reason;
 mod request;
 mod response;
 
@@ -29,6 +30,7 @@ pub use headers::Headers;
 #[doc(no_inline)]
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;
+pub use reason::ReasonPhrase;
 #[doc(hidden)]
 pub use request::RequestHeadBuilder;
 pub use request::{Fields, RequestHead, TargetForm, Version};

@@ -5,13 +5,15 @@
 
 use http::{StatusCode, header};
 
-use super::{Headers, MediaType};
+use super::{Headers, MediaType, ReasonPhrase};
 
 /// The status and fields of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseHead {
-    /// The status code; its reason phrase is the registered one.
+    /// The status code.
     pub status: StatusCode,
+    /// The reason phrase of any status but 200; without one, the registered phrase is sent.
+    pub reason: Option<ReasonPhrase>,
     /// The fields the application set.
     pub headers: Headers,
     /// The `Content-Type` that the first content chose; [`default_content_type`](Self::default_content_type) tells
@@ -27,6 +29,7 @@ impl ResponseHead {
     pub const fn new(status: StatusCode) -> Self {
         Self {
             status,
+            reason: None,
             headers: Headers::new(),
             content_type: None,
         }
@@ -53,6 +56,7 @@ impl ResponseHead {
     /// Resets to 200 without fields and retains the memory.
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
+        self.reason = None;
         self.headers.clear();
         self.content_type = None;
     }

@@ -486,6 +486,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // Limits of the command line replace the application's own.
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);
+    app.shared().set_debug(config.own.debug);
     app.shared().set_topics(broadcast::start(&shard, &mesh, &config));
     state::share_state(app.shared());
     app.shared().set_websocket_limits(config.websocket.clone());
@@ -515,6 +516,9 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     }) = announcement
     {
         operator_log::listening(&addresses, shards, &driver);
+        if server.config.own.debug {
+            operator_log::shows_errors();
+        }
     }
     for accepting in accepting {
         accepting.await??;

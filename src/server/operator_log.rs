@@ -58,6 +58,15 @@ pub(super) fn uses_epoll(refusal: &str) {
     }
 }
 
+/// Warns that every client sees the causes of errors.
+pub(super) fn shows_errors() {
+    match destination() {
+        Destination::StandardError => print_line("warning: error pages show causes and requests, because of --debug"),
+        Destination::Subscriber => tracing::warn!("error pages show causes and requests, because of --debug"),
+        Destination::Nowhere => {}
+    }
+}
+
 /// Logs that a graceful stop has begun.
 pub(super) fn stopping(shutdown_timeout: Duration) {
     tracing::info!(?shutdown_timeout, "stopping: finishing open requests");

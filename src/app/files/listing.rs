@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::source::ListedFile;
-use crate::app::response::error_page::escape;
+use crate::app::response::escape::escape;
 use crate::message::HttpDate;
 
 /// The most entries of a listing; the page says if there are more. 10,000: about 1 MiB of HTML.

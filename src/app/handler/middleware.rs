@@ -15,7 +15,7 @@ use super::endpoint::Endpoint;
 use crate::app::boxed::LocalBoxFuture;
 use crate::app::catch_panic::CatchPanic;
 use crate::app::context::Context;
-use crate::app::response::error_response::ErrorResponder;
+use crate::app::response::error_response::{ErrorResponder, finished};
 use crate::app::response::state::Completion;
 use crate::error::{Error, HttpError, Result};
 use crate::message::{HeaderValue, Headers, StatusCode, header};
@@ -99,7 +99,7 @@ impl Next<'_> {
             (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };
         // Each level checks the response, so middleware further out already sees the error page of an invalid one.
-        if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
+        if let Err(error) = finished(result).and_then(|()| cx.response.check(cx.head.method())) {
             errors.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
         }
         guard.is_done = true;

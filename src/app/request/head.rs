@@ -65,17 +65,21 @@ impl Context {
     /// 400, naming the parameter and the expected type, if the value is badly encoded or does not parse; 500 if the
     /// route has no such parameter.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
-        let pattern = self.route.and_then(|index| self.shared.pattern(index));
-        let place = pattern.and_then(|pattern| pattern.position(name));
-        let Some(span) = place.and_then(|place| self.params.get(place)) else {
-            let route = pattern.map_or("a request without a route", |pattern| pattern.text());
+        let Some(raw) = self.raw_param(name) else {
+            let route = self.pattern().unwrap_or("a request without a route");
             return Err(Error::new(format!(
                 "could not read the path parameter `{name}`: {route} lacks it; use a name of the pattern"
             )));
         };
-        let value = decode_path(span.of(self.head.path()));
+        let value = decode_path(raw);
         let value = value.map_err(|error| bad_request(format!("the path parameter `{name}` is malformed: {error}")))?;
         parse("path parameter", name, &value)
+    }
+
+    /// A path parameter as received, if the route has it.
+    pub(in crate::app) fn raw_param(&self, name: &str) -> Option<&str> {
+        let place = self.shared.pattern(self.route?)?.position(name)?;
+        Some(self.params.get(place)?.of(self.head.path()))
     }
 
     /// Returns a query parameter, decoded and parsed (Tornado's `get_query_argument`).

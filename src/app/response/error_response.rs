@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
+use super::debug_page::Details;
 use super::error_page;
 use super::state::Completion;
 use crate::app::catch_panic::catch_panic;
 use crate::app::context::Context;
 use crate::app::shared::Shared;
 use crate::error::{Error, Result};
-use crate::message::{Headers, StatusCode, has_no_content, header};
+use crate::message::{Headers, ReasonPhrase, StatusCode, has_no_content, header};
 
 /// How many bytes of a path a log line shows.
 const LOGGED_PATH_BYTES_MAX: usize = 256;
@@ -19,7 +20,7 @@ pub(in crate::app) type ErrorPage = dyn Fn(&mut Context, &Error) -> Result;
 /// The error pages of an application.
 pub(in crate::app) trait ErrorPages {
     /// The application's own page for an error of this request.
-    fn error_page(&self, cx: &Context) -> Option<Rc<ErrorPage>>;
+    fn error_page(&self, cx: &Context, status: StatusCode) -> Option<Rc<ErrorPage>>;
 }
 
 /// Makes the responses of errors to one request, by a page of the application or by the default one.
@@ -60,7 +61,7 @@ impl ErrorResponder<'_> {
         if cx.response.stream.is_some() {
             tracing::error!("the error page of a refused request is a stream; sent the default page");
             begin_error(cx, &error, Headers::new());
-            error_page::write(cx, &error);
+            error_page::write(cx, &error, None);
         }
         let is_written = cx.response.check(cx.head.method()).is_ok();
         cx.response.error = Some(error);
@@ -72,10 +73,13 @@ impl ErrorResponder<'_> {
         if has_no_content(error.status()) {
             return begin_error(cx, error, headers);
         }
-        if let Some(page) = self.pages.error_page(cx) {
+        let details = Details::of(cx, error);
+        // A developer wants to see the cause of a failure, and not the page that hides it.
+        let hides_page = details.is_some() && error.status().is_server_error();
+        if !hides_page && let Some(page) = self.pages.error_page(cx, error.status()) {
             begin_error(cx, error, headers.clone());
             let written = catch_panic(self.shared, || page(cx, error)).flatten();
-            match written.and_then(|()| cx.response.check(cx.head.method())) {
+            match finished(written).and_then(|()| cx.response.check(cx.head.method())) {
                 Ok(()) => return,
                 // The closure owns the fault, so formatting and dropping it happen inside the guard.
                 Err(fault) => {
@@ -88,8 +92,13 @@ impl ErrorResponder<'_> {
             }
         }
         begin_error(cx, error, headers);
-        error_page::write(cx, error);
+        error_page::write(cx, error, details.as_ref());
     }
+}
+
+/// Turns [`Finish`](crate::Finish) into success: the response is sent as written.
+pub(in crate::app) fn finished(result: Result) -> Result {
+    result.or_else(|error| if error.is_finish() { Ok(()) } else { Err(error) })
 }
 
 /// Discards the content and starts the response of an error, with its status and its fields.
@@ -100,6 +109,7 @@ fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
     let response = &mut cx.response;
     response.clear(&cx.shared);
     response.head.status = error.status();
+    response.head.reason = error.reason().and_then(ReasonPhrase::new);
     response.head.headers = headers;
     for describes_content in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
         response.head.headers.remove(&describes_content);

@@ -90,6 +90,12 @@ impl Redirect {
         Self::with_status(StatusCode::FOUND, location)
     }
 
+    /// Makes a 301 Moved Permanently, as Tornado's `redirect(permanent=True)`; it differs from a 308 in that clients may
+    /// repeat a POST as a GET.
+    pub fn moved(location: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_status(StatusCode::MOVED_PERMANENTLY, location)
+    }
+
     /// Makes a 308 Permanent Redirect: the client repeats the request with the same method and content, and may store
     /// the new location.
     pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::compression::ContentEncoder;
 use super::set_cookie::SetCookies;
 use crate::app::body_channel::{Flush, RETAINED_BYTES_MAX};
 use crate::app::shared::Shared;
@@ -28,6 +29,8 @@ pub(in crate::app) struct ResponseState {
     pub(in crate::app) upgrade: Option<Box<Upgrade>>,
     pub(in crate::app) trailers: Headers,
     pub(in crate::app) cookies: SetCookies,
+    /// Compresses the content as it leaves; set by [`Compression`](crate::middleware::Compression).
+    pub(in crate::app) encoder: Option<Box<ContentEncoder>>,
     pub(in crate::app) head_sent: bool,
     pub(super) finished: bool,
     pub(in crate::app) completion: Completion,
@@ -83,6 +86,7 @@ impl ResponseState {
     pub(in crate::app) fn reset(&mut self, shared: &Shared) {
         self.clear(shared);
         self.cookies.clear();
+        self.encoder = None;
         self.head_sent = false;
         self.completion = Completion::Whole;
         if let Some(error) = self.error.take() {
@@ -106,6 +110,9 @@ impl ResponseState {
         }
         if let Some(upgrade) = self.upgrade.take() {
             shared.discard(upgrade);
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.restart();
         }
         self.trailers.clear();
         self.finished = false;
@@ -224,6 +231,11 @@ impl ResponseState {
         }
     }
 
+    /// Whether content waits that was not flushed.
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.content().is_empty() || self.encoder.as_ref().is_some_and(|encoder| encoder.has_output())
+    }
+
     /// Takes what is ready to send; [`buffer`](Self::buffer) has joined it. A copy of the status stays for later
     /// readers.
     pub(in crate::app) fn take_flush(&mut self) -> Flush {
@@ -238,7 +250,10 @@ impl ResponseState {
             .and_then(parse_length);
         Flush {
             head,
-            data: core::mem::take(&mut self.written),
+            data: match &mut self.encoder {
+                Some(encoder) => encoder.take_flush(&mut self.written),
+                None => core::mem::take(&mut self.written),
+            },
             content_length,
             end: None,
         }

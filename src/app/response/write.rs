@@ -19,6 +19,7 @@ use futures_core::Stream;
 use serde::Serialize;
 
 use super::content::Content;
+use super::location::location;
 use super::state::Completion;
 use crate::app::context::Context;
 use crate::error::{Error, IntoStatus, Result};
@@ -182,12 +183,16 @@ impl Context {
         // Joins a body passed as one piece with later writes before both move into the channel.
         response.buffer()?;
         response.complete();
-        if response.head_sent && response.content().is_empty() {
+        if response.head_sent && !response.has_unsent() {
             return Ok(());
         }
         if response.is_whole(head.method()) {
             response.written.clear();
             return Err(Error::peer_gone());
+        }
+        if response.encoder.is_some() {
+            // Boxed, so that other flushes have small futures.
+            Box::pin(response.encode_flush()).await?;
         }
         let channel = Rc::clone(channel);
         let submitted = poll_fn(|task| channel.poll_submit(|| response.take_flush(), task.waker())).await;
@@ -218,15 +223,19 @@ impl Context {
         self.response.finished
     }
 
-    /// Answers 302 with `location` and finishes the response.
+    /// Answers 302 with `reference` as its location, and finishes the response.
     ///
+    /// Characters that a URI cannot have, such as spaces, backslashes and those outside of ASCII, are percent-encoded.
     /// [`Redirect`](crate::app::Redirect) offers the other statuses.
+    ///
+    /// A reference that begins with `//` or with a scheme leads to another host, so check one that a client has sent.
     ///
     /// # Errors
     ///
-    /// 500 if the location has CR, LF or a character that is not visible ASCII.
-    pub fn redirect(&mut self, location: &str) -> Result {
-        self.set_header(header::LOCATION, location)?;
+    /// 500 if the reference has a control character or the head has been sent. Where the reference comes from the
+    /// client, `.or_status(400)?` reports the client's fault.
+    pub fn redirect(&mut self, reference: &str) -> Result {
+        self.set_header(header::LOCATION, location(reference)?)?;
         self.set_status(StatusCode::FOUND);
         self.finish();
         Ok(())

@@ -38,19 +38,23 @@
 //! # Ok::<(), squall::Error>(())
 //! ```
 
+mod error_route;
 pub(in crate::app) mod exact_paths;
 mod fallback;
 mod foreign;
 pub(in crate::app) mod host;
 pub(in crate::app) mod param_span;
 pub(in crate::app) mod pattern;
+mod redirect;
 mod route;
 pub(in crate::app) mod route_table;
 pub(in crate::app) mod router;
 pub(in crate::app) mod routes;
 mod scope;
 
+pub use error_route::error;
 pub use fallback::{IntoFallback, OfFunction, OfRoute};
+pub use redirect::{redirect, redirect_temporarily};
 pub use route::{
     IntoRoute, Route, delete, get, handler, head, on, options, patch, post, put, websocket, websocket_with,
 };

@@ -26,12 +26,14 @@ pub struct Route {
     /// At most one is valid.
     pub(super) names: Vec<String>,
     pub(super) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
-    /// Serves the methods that `endpoints` lacks; only a fallback has it.
+    /// Serves the methods that `endpoints` lacks.
     pub(super) any_method: Option<Rc<dyn Endpoint>>,
     pub(super) chain: Chain,
     /// The files that the route serves, for the URLs of static files.
     pub(super) static_tree: Option<Rc<StaticTree>>,
     pub(super) content: ContentRules,
+    /// The parameters that the pattern must have.
+    pub(super) parameters: Vec<String>,
     pub(super) problems: Vec<String>,
 }
 

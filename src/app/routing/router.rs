@@ -21,8 +21,9 @@ use crate::app::files::static_routes::StaticRoute;
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::Chain;
 use crate::app::request::body_state::ContentRules;
+use crate::app::response::error_pages::ErrorPageSet;
 use crate::app::response::error_response::ErrorPage;
-use crate::message::{HeaderValue, Method, RequestHead};
+use crate::message::{HeaderValue, Method, RequestHead, StatusCode};
 
 /// Every route of an application.
 pub(in crate::app) struct Router {
@@ -44,12 +45,12 @@ pub(in crate::app) struct CompiledRoute {
     pub(in crate::app) pattern: Option<Rc<Pattern>>,
     pub(in crate::app) name: Option<String>,
     pub(in crate::app) methods: Vec<(Method, Served)>,
-    /// Serves the methods that `methods` lacks; only a fallback has it.
+    /// Serves the methods that `methods` lacks.
     pub(in crate::app) any_method: Option<Served>,
     /// The middleware around 405 and the automatic OPTIONS.
     pub(in crate::app) chain: Chain,
-    /// The error page of the innermost group that has one.
-    pub(in crate::app) page: Option<Rc<ErrorPage>>,
+    /// The error pages of the groups around it; those of inner groups count first.
+    pub(in crate::app) pages: ErrorPageSet,
     /// The value of `Allow`, set by [`Router::build`].
     pub(in crate::app) allow: HeaderValue,
 }
@@ -78,16 +79,8 @@ pub(in crate::app) struct GroupScope {
     /// `None` for every path.
     pub(in crate::app) prefix: Option<Prefix>,
     pub(in crate::app) fallback: Option<CompiledRoute>,
-    /// The group's own error page.
-    pub(in crate::app) page: Option<Rc<ErrorPage>>,
-}
-
-/// What applies to a request that matches no route.
-#[derive(Default)]
-pub(in crate::app) struct Unmatched<'r> {
-    /// The index of the route that answers.
-    pub(in crate::app) fallback: Option<usize>,
-    pub(in crate::app) page: Option<&'r Rc<ErrorPage>>,
+    /// The group's own error pages.
+    pub(in crate::app) pages: ErrorPageSet,
 }
 
 /// The routes of one host group.
@@ -132,7 +125,7 @@ impl Router {
                     fallback: scope
                         .fallback
                         .map(|route| router.add(route, automatic_options, problems)),
-                    page: scope.page,
+                    pages: scope.pages,
                 });
             }
             scopes.sort_by_cached_key(Scope::order);
@@ -179,7 +172,7 @@ impl Router {
             if scope.fallback.is_some() && earlier().any(|other| other.fallback.is_some()) {
                 problems.push(format!("two groups for {} have a fallback; keep one", place()));
             }
-            if scope.page.is_some() && earlier().any(|other| other.page.is_some()) {
+            if earlier().any(|other| other.pages.overlaps(&scope.pages)) {
                 problems.push(format!("two groups for {} have an error page; keep one", place()));
             }
         }
@@ -193,7 +186,7 @@ impl Router {
     /// The same for the error pages of groups.
     pub(in crate::app) fn take_pages(&mut self) -> impl Iterator<Item = Rc<ErrorPage>> {
         let scopes = core::mem::take(&mut self.scopes);
-        scopes.into_iter().filter_map(|scope| scope.page)
+        scopes.into_iter().flat_map(|scope| scope.pages.into_pages())
     }
 
     /// Finds the route of a request and stores the positions of its parameters.
@@ -217,32 +210,38 @@ impl Router {
         self.general.find(path, &self.routes, params)
     }
 
-    /// Finds what applies to a request without a route: the settings of the innermost groups around its path, those
-    /// of its hosts first.
-    #[cold]
-    pub(in crate::app) fn unmatched(&self, head: &RequestHead) -> Unmatched<'_> {
+    /// The settings of the groups around the path of a request without a route, the innermost first, and those of its
+    /// hosts before others.
+    fn scopes_around<'r>(&'r self, head: &'r RequestHead) -> impl Iterator<Item = &'r Scope> {
         let (path, name) = (head.path(), host_name(head.authority()));
-        let mut unmatched = Unmatched::default();
-        for scope in &self.scopes {
+        self.scopes.iter().filter(move |scope| {
             let host = scope.host.and_then(|index| self.hosts.get(index));
-            if host.is_none_or(|(host, _)| host.matches(name)) && scope.includes(path) {
-                unmatched.fallback = unmatched.fallback.or(scope.fallback);
-                unmatched.page = unmatched.page.or(scope.page.as_ref());
-            }
-        }
-        unmatched
+            host.is_none_or(|(host, _)| host.matches(name)) && scope.includes(path)
+        })
+    }
+
+    /// The index of the route that answers a request without a route.
+    #[cold]
+    pub(in crate::app) fn fallback(&self, head: &RequestHead) -> Option<usize> {
+        self.scopes_around(head).find_map(|scope| scope.fallback)
     }
 
     /// The error page for a request, given the index of its route.
-    pub(in crate::app) fn error_page(&self, route: Option<usize>, head: &RequestHead) -> Option<&Rc<ErrorPage>> {
-        match route.and_then(|index| self.route(index)) {
-            Some(route) if route.pattern.is_some() => route.page.as_ref(),
+    pub(in crate::app) fn error_page(
+        &self,
+        route: Option<usize>,
+        head: &RequestHead,
+        status: StatusCode,
+    ) -> Option<Rc<ErrorPage>> {
+        let page = match route.and_then(|index| self.route(index)) {
+            Some(route) if route.pattern.is_some() => route.pages.find(status),
             // Also for a fallback, which may belong to a group further out than the page.
-            _ => self.unmatched(head).page,
-        }
+            _ => self.scopes_around(head).find_map(|scope| scope.pages.find(status)),
+        };
+        page.map(Rc::clone)
     }
 
-    /// The route at an index that [`Router::find`] or [`Router::unmatched`] returned.
+    /// The route at an index that [`Router::find`] or [`Router::fallback`] returned.
     pub(in crate::app) fn route(&self, index: usize) -> Option<&CompiledRoute> {
         self.routes.get(index)
     }

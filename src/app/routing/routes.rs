@@ -14,10 +14,10 @@ use crate::app::context::Context;
 use crate::app::files::static_routes::{StaticRoute, directory_pattern};
 use crate::app::handler::middleware::{Chain, Middleware};
 use crate::app::request::body_state::ContentRules;
-use crate::app::response::error_response::ErrorPage;
+use crate::app::response::error_pages::ErrorPageSet;
 use crate::app::response::responder::Responder;
 use crate::error::{Error, Result};
-use crate::message::HeaderValue;
+use crate::message::{HeaderValue, StatusCode};
 
 /// A group of routes, for a path prefix or a host.
 ///
@@ -41,7 +41,7 @@ pub struct Routes {
     entries: Vec<RouteEntry>,
     chain: Chain,
     fallbacks: Vec<Route>,
-    error_page: Option<Rc<ErrorPage>>,
+    error_pages: ErrorPageSet,
     nested: Vec<(String, Self)>,
     problems: Vec<String>,
 }
@@ -57,7 +57,7 @@ struct Surroundings {
     /// The complete prefix; empty for an application and a host.
     prefix: String,
     chain: Chain,
-    page: Option<Rc<ErrorPage>>,
+    pages: ErrorPageSet,
 }
 
 /// Defines the methods that [`Routes`] and [`Application`](crate::app::Application) share; `$routes` is the group they
@@ -142,6 +142,14 @@ macro_rules! routing_methods {
             $self
         }
 
+        /// Redirects GET and HEAD to `target`, permanently: short for `.route(pattern, redirect(target))`.
+        ///
+        /// [`redirect`](crate::app::routing::redirect) describes the target.
+        pub fn redirect(mut $self, pattern: &str, target: &str) -> Self {
+            $routes.add(pattern, $crate::app::routing::redirect(target));
+            $self
+        }
+
         /// Adds a WebSocket route: `factory` makes a handler for each connection.
         ///
         /// The factory sees the request and rejects it by returning an error. A GET that opens no WebSocket is
@@ -205,7 +213,20 @@ macro_rules! routing_methods {
             F: Fn(&mut $crate::app::Context, &$crate::error::Error) -> R + 'static,
             R: $crate::app::Responder,
         {
-            $routes.set_error_page(page);
+            $routes.set_error_page(None, page);
+            $self
+        }
+
+        /// Sets the function that writes the error pages of one status.
+        ///
+        /// It comes before the [`error_page`](Self::error_page) of the same group, and before every page of the groups
+        /// further out.
+        pub fn error_page_for<F, R>(mut $self, status: impl $crate::error::IntoStatus, page: F) -> Self
+        where
+            F: Fn(&mut $crate::app::Context, &$crate::error::Error) -> R + 'static,
+            R: $crate::app::Responder,
+        {
+            $routes.set_error_page(Some(status.into_status()), page);
             $self
         }
     };
@@ -251,31 +272,27 @@ impl Routes {
         self.fallbacks.push(fallback);
     }
 
-    pub(in crate::app) fn set_error_page<F, R>(&mut self, page: F)
+    pub(in crate::app) fn set_error_page<F, R>(&mut self, status: Option<StatusCode>, page: F)
     where
         F: Fn(&mut Context, &Error) -> R + 'static,
         R: Responder,
     {
-        self.error_page = Some(Rc::new(move |cx, error| page(cx, error).respond(cx)));
+        let page = Rc::new(move |cx: &mut Context, error: &Error| page(cx, error).respond(cx));
+        self.error_pages.set(status, page);
     }
 
-    /// The group's own error page.
-    pub(in crate::app) fn own_error_page(&self) -> Option<&Rc<ErrorPage>> {
-        self.error_page.as_ref()
+    /// The group's own error pages.
+    pub(in crate::app) fn own_error_pages(&self) -> &ErrorPageSet {
+        &self.error_pages
     }
 
     /// Lists the routes and the settings of this group and its subgroups, complete with what surrounds them.
-    pub(in crate::app) fn compile(
-        self,
-        chain: &Chain,
-        page: Option<&Rc<ErrorPage>>,
-        problems: &mut Vec<String>,
-    ) -> HostGroup {
+    pub(in crate::app) fn compile(self, chain: &Chain, pages: &ErrorPageSet, problems: &mut Vec<String>) -> HostGroup {
         let mut compiled = HostGroup::default();
         let outer = Surroundings {
             prefix: String::new(),
             chain: chain.clone(),
-            page: page.map(Rc::clone),
+            pages: pages.clone(),
         };
         self.compile_into(&mut compiled, outer, problems);
         compiled
@@ -285,7 +302,7 @@ impl Routes {
         problems.extend(self.problems);
         let around = Surroundings {
             chain: joined(&outer.chain, &self.chain),
-            page: self.error_page.clone().or(outer.page),
+            pages: self.error_pages.inside(&outer.pages),
             prefix: outer.prefix,
         };
         let directories = directories(&self.entries);
@@ -302,12 +319,12 @@ impl Routes {
             .static_routes
             .extend(tree.map(|tree| StaticRoute::new("", tree)));
         let fallback = fallback.map(|route| compile_fallback(route, &around, problems));
-        if fallback.is_some() || self.error_page.is_some() {
+        if fallback.is_some() || !self.error_pages.is_empty() {
             match around.prefix() {
                 Ok(prefix) => compiled.scopes.push(GroupScope {
                     prefix,
                     fallback,
-                    page: self.error_page,
+                    pages: self.error_pages,
                 }),
                 Err(problem) => problems.push(problem),
             }
@@ -316,7 +333,7 @@ impl Routes {
             let inner = Surroundings {
                 prefix: format!("{}{prefix}", around.prefix),
                 chain: around.chain.clone(),
-                page: around.page.clone(),
+                pages: around.pages.clone(),
             };
             // One error for the prefix, instead of one for each of its routes.
             match Pattern::parse(&inner.prefix) {
@@ -352,7 +369,7 @@ impl Surroundings {
             methods: Vec::new(),
             any_method: None,
             chain: self.chain.clone(),
-            page: self.page.clone(),
+            pages: self.pages.clone(),
             allow: HeaderValue::from_static(""),
         }
     }
@@ -409,9 +426,22 @@ impl RouteEntry {
         if let [route] = self.routes.as_slice() {
             compiled.chain = joined(&around.chain, &route.chain);
         }
+        if self.routes.iter().filter(|route| route.any_method.is_some()).count() > 1 {
+            problems.push(format!("`{}` has two handlers for every method", pattern.text()));
+        }
         let mut names = Vec::new();
         for mut route in self.routes {
             names.append(&mut route.names);
+            for name in route
+                .parameters
+                .drain(..)
+                .filter(|name| pattern.position(name).is_none())
+            {
+                let text = pattern.text();
+                problems.push(format!(
+                    "the redirect of `{text}` has the parameter `{name}`, which the pattern lacks"
+                ));
+            }
             add_endpoints(&mut compiled, route, &around.chain);
         }
         if let [first, second, ..] = names.as_slice() {
@@ -428,6 +458,12 @@ fn compile_fallback(route: Route, around: &Surroundings, problems: &mut Vec<Stri
     if let Some(name) = route.names.first() {
         problems.push(format!(
             "the fallback of {} has the name `{name}`; only a route with a pattern can have one",
+            around.name()
+        ));
+    }
+    if let Some(name) = route.parameters.first() {
+        problems.push(format!(
+            "the fallback of {} redirects with the parameter `{name}`; only a route with a pattern has parameters",
             around.name()
         ));
     }
@@ -449,7 +485,9 @@ fn add_endpoints(compiled: &mut CompiledRoute, route: Route, around: &Chain) {
     compiled
         .methods
         .extend(endpoints.map(|(method, endpoint)| (method, served(endpoint))));
-    compiled.any_method = route.any_method.map(served);
+    if let Some(endpoint) = route.any_method {
+        compiled.any_method = Some(served(endpoint));
+    }
 }
 
 fn joined(outer: &Chain, inner: &Chain) -> Chain {

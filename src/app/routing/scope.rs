@@ -1,13 +1,12 @@
-//! What a group sets for the paths under its prefix that match no route: a fallback and an error page.
+//! What a group sets for the paths under its prefix that match no route: a fallback and error pages.
 //!
 //! The router asks scopes after it has found no route, so they cost requests with a route nothing.
 
 use core::cmp::Reverse;
-use std::rc::Rc;
 
 use super::param_span::ParamSpan;
 use super::pattern::Pattern;
-use crate::app::response::error_response::ErrorPage;
+use crate::app::response::error_pages::ErrorPageSet;
 
 /// The settings of one group.
 pub(in crate::app) struct Scope {
@@ -17,7 +16,7 @@ pub(in crate::app) struct Scope {
     pub(in crate::app) prefix: Option<Prefix>,
     /// The index of the route that answers.
     pub(in crate::app) fallback: Option<usize>,
-    pub(in crate::app) page: Option<Rc<ErrorPage>>,
+    pub(in crate::app) pages: ErrorPageSet,
 }
 
 /// The prefix of a group, which may have parameters.
@@ -93,14 +92,14 @@ impl Prefix {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, Prefix, Scope};
+    use super::{ErrorPageSet, Pattern, Prefix, Scope};
 
     fn scope(prefix: &str) -> Scope {
         Scope {
             host: None,
             prefix: Some(Prefix::new(Pattern::parse(prefix).unwrap()).unwrap()),
             fallback: None,
-            page: None,
+            pages: ErrorPageSet::default(),
         }
     }
 

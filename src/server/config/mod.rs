@@ -113,6 +113,10 @@ settings! {
         /// On by default. A process can have one such server; a program that handles signals itself stops its server
         /// with [`BoundServer::stopper`](crate::BoundServer::stopper).
         stop_on_signals: bool = true,
+        /// Shows the causes of errors, the request and the route on error pages; for development only.
+        ///
+        /// Off by default: every client would see them. Values of cookies and credentials are left out.
+        [Switch] debug: bool = false,
         /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
         /// separated by commas.
         ///
