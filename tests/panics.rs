@@ -169,7 +169,7 @@ fn application() -> Application {
 
 /// The response to a request on a connection that stays usable.
 fn ask(connection: &mut Connection, path: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nAccept: text/plain\r\n\r\n");
     let response = connection.exchange(request.as_bytes(), "GET").unwrap();
     (response.status, String::from_utf8(response.body).unwrap())
 }

@@ -26,7 +26,7 @@ impl RequestHandler for Hello {
     }
 }
 
-/// Serves one request and returns its status, if the content is as expected.
+/// Serves one request and returns its status, if the content ends as expected.
 fn serve(app: &App, exchange: &mut Exchange, target: &str, content: &[u8]) -> StatusCode {
     let mut head = exchange.head_mut().rewrite();
     head.bytes(target.as_bytes())
@@ -41,7 +41,7 @@ fn serve(app: &App, exchange: &mut Exchange, target: &str, content: &[u8]) -> St
     else {
         panic!("aborted")
     };
-    assert_eq!(body, content);
+    assert!(body.ends_with(content), "{}", body.escape_ascii());
     let status = head.status;
     assert!(app.finished(exchange).is_none());
     exchange.reset();
@@ -102,9 +102,12 @@ fn errors_and_panics_keep_no_memory() {
     let mut exchange = Exchange::new(app.shared());
     let mut run = |times| {
         for _ in 0..times {
-            let status = serve(&app, &mut exchange, "/panics", b"500 Internal Server Error\n");
+            let status = serve(&app, &mut exchange, "/panics", b"<h1>500 Internal Server Error</h1>\n");
             assert_eq!(status, 500);
-            assert_eq!(serve(&app, &mut exchange, "/fails", b"409 Conflict: no\n"), 409);
+            assert_eq!(
+                serve(&app, &mut exchange, "/fails", b"<h1>409 Conflict</h1>\n<p>no</p>\n"),
+                409
+            );
         }
     };
     run(1);

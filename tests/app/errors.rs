@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::app_client::AppClient;
 use futures_util::stream::{iter, poll_fn};
+use squall::Finish;
 use squall::app::{Exchange, Outcome};
 use squall::message::{BoxError, TargetForm};
 use squall::prelude::*;
@@ -73,13 +74,13 @@ fn an_error_sends_its_status_and_only_its_public_message() {
 }
 
 #[test]
-fn the_page_comes_in_the_type_the_client_asks_for_first() {
+fn the_page_comes_in_the_type_the_client_prefers() {
     let application = Application::new().get("/", async |_: &mut Context| {
         HttpError::new(400).with_message("<script>\"&'\u{e9}</script>")
     });
     let client = AppClient::new(application).unwrap();
     let html = "<h1>400 Bad Request</h1>\n<p>&lt;script&gt;&quot;&amp;&#39;\u{e9}&lt;/script&gt;</p>\n";
-    let json = "{\"error\":\"Bad Request\",\"message\":\"<script>\\\"&'\u{e9}</script>\",\"status\":400}\n";
+    let json = "{\"status\":400,\"error\":\"Bad Request\",\"message\":\"\\u003cscript>\\\"&'\u{e9}\\u003c/script>\"}\n";
     let text = "400 Bad Request: <script>\"&'\u{e9}</script>\n";
     for (accept, media_type, page) in [
         (
@@ -88,10 +89,22 @@ fn the_page_comes_in_the_type_the_client_asks_for_first() {
             html,
         ),
         ("application/json", "application/json", json),
-        ("image/png, Application/JSON;q=0.5, text/html", "application/json", json),
+        ("image/png, Application/JSON, text/html", "application/json", json),
+        (
+            "image/png, Application/JSON;q=0.5, text/html",
+            "text/html; charset=utf-8",
+            html,
+        ),
+        ("text/html;q=0.9, application/json", "application/json", json),
+        ("application/json, text/plain, */*", "application/json", json),
+        ("application/*", "application/json", json),
+        ("*/*;q=0.1, application/json;q=0", "text/html; charset=utf-8", html),
+        ("text/plain", "text/plain; charset=utf-8", text),
+        ("text/*;q=0.5, text/plain;q=0.6", "text/plain; charset=utf-8", text),
         ("application/json;q=0, text/html", "text/html; charset=utf-8", html),
-        ("*/*", "text/plain; charset=utf-8", text),
-        ("", "text/plain; charset=utf-8", text),
+        ("*/*", "text/html; charset=utf-8", html),
+        ("image/png", "text/html; charset=utf-8", html),
+        ("", "text/html; charset=utf-8", html),
     ] {
         let response = client.get("/").header("accept", accept).send().unwrap();
         assert_eq!(response.header("content-type"), Some(media_type), "{accept}");
@@ -166,6 +179,177 @@ fn the_application_can_write_its_own_error_pages() {
         client.post("/gone").send().unwrap().header("allow"),
         Some("GET, HEAD, OPTIONS")
     );
+}
+
+#[test]
+fn a_page_for_a_status_comes_before_the_page_for_all() {
+    async fn fail(cx: &mut Context) -> Result<&'static str> {
+        Err(HttpError::new(cx.param::<u16>("status")?).into())
+    }
+    let named =
+        |name: &'static str| move |_: &mut Context, error: &Error| format!("{name} {}", error.status().as_u16());
+    let routes = |group: Routes| group.get("/{status}", fail);
+    let application = Application::new()
+        .get("/{status}", fail)
+        .error_page(named("all"))
+        .error_page_for(404, named("lost"))
+        .error_page_for(StatusCode::GONE, named("gone"))
+        .nest("/general", routes(Routes::new().error_page(named("group"))))
+        .nest("/single", routes(Routes::new().error_page_for(404, named("single"))));
+    let client = AppClient::new(application).unwrap();
+    for (target, page) in [
+        ("/404", "lost 404"),
+        ("/410", "gone 410"),
+        ("/400", "all 400"),
+        ("/no/where", "lost 404"),
+        ("/general/404", "group 404"),
+        ("/general/no/where", "group 404"),
+        ("/single/404", "single 404"),
+        ("/single/no/where", "single 404"),
+        ("/single/410", "gone 410"),
+        ("/single/400", "all 400"),
+    ] {
+        assert_eq!(client.get(target).send().unwrap().text(), page, "{target}");
+    }
+    let twice = Application::new()
+        .nest("/a", Routes::new().error_page_for(404, named("1")))
+        .nest(
+            "/a",
+            Routes::new().error_page_for(404, named("2")).error_page(named("3")),
+        );
+    let problem = twice.build().unwrap_err().to_string();
+    assert!(
+        problem.contains("two groups for the prefix `/a` have an error page"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_reason_replaces_the_registered_phrase() {
+    let application = Application::new().get("/", async |cx: &mut Context| -> Result {
+        let reason: String = cx.query_param("reason")?;
+        Err(HttpError::new(400).with_reason(reason).into())
+    });
+    let client = AppClient::new(application).unwrap();
+    for (reason, phrase, text) in [
+        ("Not%20Today", Some("Not Today"), "400 Not Today\n"),
+        ("%3Cscript%3E", None, "400 <script>\n"),
+        ("OK%0D%0AX-Injected:%201", None, "400 OK\r\nX-Injected: 1\n"),
+        ("caf%C3%A9", None, "400 caf\u{e9}\n"),
+    ] {
+        let target = format!("/?reason={reason}");
+        assert_eq!(client.get(&target).send().unwrap().text(), text);
+        let html = client.get(&target).header("accept", "text/html").send().unwrap().text();
+        assert!(!html.contains("<script>"), "{html}");
+        let app = client.app();
+        let mut exchange = Exchange::new(app.shared());
+        let request_target = format!("/?reason={reason}");
+        exchange
+            .head_mut()
+            .rewrite()
+            .bytes(request_target.as_bytes())
+            .target(TargetForm::Origin, &request_target)
+            .path(0..1, Some(2..request_target.len()));
+        pollster::block_on(app.respond(&mut exchange));
+        let Outcome::Respond { head: Some(head), .. } = exchange.outcome() else {
+            panic!("a response");
+        };
+        assert_eq!(head.reason.as_ref().map(|reason| reason.as_str()), phrase, "{reason}");
+    }
+    let error: Error = HttpError::new(400).with_reason("Not Today").into();
+    assert_eq!(
+        (error.reason(), error.to_string()),
+        (Some("Not Today"), "400 Not Today".to_owned())
+    );
+}
+
+#[test]
+fn finish_ends_a_request_early_with_what_was_written() {
+    fn deep(cx: &mut Context) -> Result<u32> {
+        cx.set_status(401);
+        cx.set_header("www-authenticate", "Basic realm=\"x\"")?;
+        cx.write("no");
+        Err(Finish)?
+    }
+    let application = Application::new()
+        .middleware(async |cx: &mut Context, next: Next<'_>| -> Result {
+            next.run(cx).await;
+            assert!(cx.error().is_none_or(|error| error.status() == 404));
+            if cx.path() == "/" {
+                cx.set_header("x-after", "1")?;
+            }
+            Ok(())
+        })
+        .get("/", async |cx: &mut Context| -> Result<String> {
+            Ok(deep(cx)?.to_string())
+        })
+        .get("/flushed", async |cx: &mut Context| -> Result {
+            cx.write("some");
+            cx.flush().await?;
+            Err(Finish.into())
+        })
+        .get("/boxed", async |_: &mut Context| -> Result {
+            let boxed: Box<dyn std::error::Error + Send + Sync> = Error::from(Finish).into();
+            Err(Error::new(boxed))
+        })
+        .get("/page", async |_: &mut Context| HttpError::new(404))
+        .error_page(|cx: &mut Context, _: &Error| -> Result {
+            cx.write("page");
+            Err(Finish)?
+        });
+    let client = AppClient::new(application).unwrap();
+    let response = client.get("/").send().unwrap();
+    assert_eq!((response.status().as_u16(), &*response.text()), (401, "no"));
+    assert_eq!(response.header("www-authenticate"), Some("Basic realm=\"x\""));
+    assert_eq!(response.header("x-after"), Some("1"));
+    let flushed = client.get("/flushed").send().unwrap();
+    assert_eq!((flushed.is_aborted(), &*flushed.text()), (false, "some"));
+    let boxed = client.get("/boxed").send().unwrap();
+    assert_eq!((boxed.status().as_u16(), &*boxed.text()), (200, ""));
+    assert_eq!(client.get("/page").send().unwrap().text(), "page");
+}
+
+#[test]
+fn a_developer_sees_causes_route_and_request() {
+    let application = Application::new()
+        .get("/users/{id}", async |_: &mut Context| -> Result {
+            let io = io::Error::other("the <disk> is full");
+            Err(HttpError::new(503).with_source(io).into())
+        })
+        .get("/panics", async |_: &mut Context| -> Result { panic!("swordfish") })
+        .get("/missing", async |_: &mut Context| HttpError::new(410))
+        .error_page(|_: &mut Context, _: &Error| "own");
+    let client = AppClient::new(application).unwrap();
+    let get = |target: &str, accept: &str| {
+        let request = client.get(target).header("accept", accept).header("x-a", "<1>");
+        request
+            .header("cookie", "a=secret")
+            .header("authorization", "Basic secret")
+            .send()
+            .unwrap()
+    };
+    assert_eq!(get("/users/7?q=1", "text/plain").text(), "own");
+    client.app().shared().set_debug(true);
+    let page = get("/users/7?q=1", "text/plain");
+    let lines = "503 Service Unavailable\n\nCauses\n  503 Service Unavailable\n  the <disk> is full\n\nRoute\n  \
+                 /users/{id}\n\nRequest\n  GET /users/7?q=1\n  host: localhost\n  accept: text/plain\n  x-a: <1>\n  \
+                 cookie: (hidden)\n  authorization: (hidden)\n";
+    assert_eq!((page.status().as_u16(), &*page.text()), (503, lines));
+    let html = get("/users/7?q=1", "text/html").text();
+    for part in [
+        "<li>the &lt;disk&gt; is full\n",
+        "<code>/users/{id}</code>",
+        "x-a: &lt;1&gt;\n",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&get("/users/7?q=1", "application/json").text()).unwrap();
+    assert_eq!(json["causes"][1], "the <disk> is full");
+    assert!(get("/panics", "text/plain").text().contains("panicked: swordfish"));
+    // The application's own page hides no cause of the server.
+    assert_eq!(get("/missing", "text/plain").text(), "own");
+    client.app().shared().set_debug(false);
+    assert_eq!(get("/panics", "text/plain").text(), "own");
 }
 
 /// After the head has been sent, an error can only cut the connection.

@@ -237,7 +237,7 @@ fn shows_the_head_as_it_was_sent() {
         "/a%20b/ Some(\"x=%20\") Http11\n\
          example.com:8080 example.com http\n\
          Some(127.0.0.1:54321) Some(127.0.0.1)\n\
-         [\"host\", \"x-twice\", \"x-bytes\", \"x-twice\"] Some(\"1\") None"
+         [\"accept\", \"host\", \"x-twice\", \"x-bytes\", \"x-twice\"] Some(\"1\") None"
     );
 }
 

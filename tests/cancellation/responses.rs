@@ -8,7 +8,9 @@ use std::task::{Context as Task, Waker};
 use squall::Event;
 use squall::app::{BodyLength, Exchange, Outcome};
 use squall::message::TargetForm;
+use squall::middleware::{Compression, add_slash, etag, remove_slash};
 use squall::prelude::*;
+use squall::routing::{Route, get};
 use squall::shards::yield_now;
 
 use crate::harness::{LARGE_BYTES, Running, StateSender, ask, at_every_poll, dropped_after, line, numbered};
@@ -243,6 +245,8 @@ fn given_up(says: &StateSender) -> Application {
             Ok(())
         })
         .get("/left/{polls}", halves)
+        .route("/page/{polls}", long_page().middleware(remove_slash))
+        .route("/slashed/{polls}/", long_page().middleware(add_slash))
         .get("/replaced/{polls}", halves)
         .get("/flushed/{polls}", async |cx: &mut Context| -> Result {
             cx.write("half");
@@ -252,6 +256,12 @@ fn given_up(says: &StateSender) -> Application {
             cx.write("whole");
             Ok(())
         })
+}
+
+/// A page whose tag and whose compression take several polls.
+fn long_page() -> Route {
+    let page = async |_: &mut Context| "a long page ".repeat(20_000);
+    get(page).middleware(Compression::new()).middleware(etag)
 }
 
 async fn halves(cx: &mut Context) -> Result {
@@ -284,6 +294,26 @@ fn a_handler_dropped_by_middleware_answers_503() {
         assert_eq!(response.field("x-inner").is_some(), is_ready);
         is_ready
     });
+}
+
+#[test]
+fn a_page_dropped_while_it_is_compressed_answers_503() {
+    let (says, hears) = line();
+    let server = Running::start(1, move || given_up(&says));
+    for (before, after) in [("/page/", ""), ("/slashed/", "/")] {
+        at_every_poll(|polls| {
+            let request = format!("GET {before}{polls}{after} HTTP/1.1\r\nAccept-Encoding: gzip");
+            let mut connection = ask(server.address, &request);
+            let is_ready = hears.until_over(|| {});
+            let response = connection.response("GET").unwrap();
+            let status = if is_ready || polls == 0 { 200 } else { 503 };
+            assert_eq!(response.status, status, "dropped after {polls} polls");
+            assert_eq!(response.field("content-encoding").is_some(), is_ready);
+            assert_eq!(response.field("etag").is_some(), is_ready);
+            assert_eq!(response.body.is_empty(), !is_ready);
+            is_ready
+        });
+    }
 }
 
 #[test]

@@ -116,7 +116,10 @@ impl AppClient {
             client: self,
             method,
             target: target.to_owned(),
-            headers: vec![("host".to_owned(), b"localhost".to_vec())],
+            // Error pages in plain text are easy to compare.
+            headers: [("host", "localhost"), ("accept", "text/plain")]
+                .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+                .to_vec(),
             pieces: VecDeque::new(),
             length: BodyLength::Empty,
             trailers: Headers::new(),
@@ -129,10 +132,11 @@ impl AppClient {
 }
 
 impl AppRequest<'_> {
-    /// Adds a field line; `host` replaces the default one.
+    /// Adds a field line; `host` and `accept` replace the default ones.
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = name.to_ascii_lowercase();
-        self.headers.retain(|(other, _)| name != "host" || *other != name);
+        let is_default = name == "host" || name == "accept";
+        self.headers.retain(|(other, _)| !is_default || *other != name);
         self.headers.push((name, value.as_ref().to_vec()));
         self
     }
