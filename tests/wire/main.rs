@@ -19,6 +19,7 @@ mod clock;
 mod harness;
 mod limits;
 mod log;
+mod pages;
 mod resources;
 mod rfc6455_frames;
 mod rfc6455_handshake;
