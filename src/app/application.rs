@@ -138,7 +138,9 @@ impl Application {
             }
         }
         // Last, because routes for a host are tried before those for every host.
-        let mut general = self.routes.compile(&self.chain, &ErrorPageSet::default(), &mut problems);
+        let mut general = self
+            .routes
+            .compile(&self.chain, &ErrorPageSet::default(), &mut problems);
         // First, because the URLs of static files are those of routes for every host.
         static_routes.splice(..0, core::mem::take(&mut general.static_routes));
         groups.push(general);

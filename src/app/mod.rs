@@ -75,7 +75,6 @@ pub use request::multipart;
 #[doc(hidden)]
 pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
-pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
 pub use runtime::{Runtime, TemporaryFile};
 #[doc(hidden)]

@@ -16,7 +16,7 @@ use squall::routing::get;
 
 /// The codings of this build, in the order of preference.
 const CODINGS: &[&str] = if cfg!(feature = "compression") {
-    &["br", "zstd", "gzip"]
+    &["zstd", "br", "gzip"]
 } else {
     &["gzip"]
 };

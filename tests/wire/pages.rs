@@ -11,7 +11,7 @@ use crate::harness::{
 
 /// The codings that the server under test was built with, in its order of preference.
 const CODINGS: &[&str] = if cfg!(feature = "compression") {
-    &["br", "zstd", "gzip"]
+    &["zstd", "br", "gzip"]
 } else {
     &["gzip"]
 };

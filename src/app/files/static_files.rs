@@ -252,7 +252,7 @@ impl StaticFiles {
                 .iter()
                 .any(|variant| variant.coding == coding && variant.is_file)
         };
-        let coding = accepted.preferred(is_there);
+        let coding = accepted.preferred(ContentCoding::ALL.into_iter().filter(|coding| is_there(*coding)));
         let mut selected = None;
         if let Some(coding) = coding {
             let variant = variants.into_iter().find(|variant| variant.coding == coding);

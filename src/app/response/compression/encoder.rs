@@ -13,6 +13,9 @@ use crate::app::response::vary;
 use crate::error::Result;
 use crate::message::{HeaderValue, Headers, ResponseHead, StatusCode, has_no_content, header, parse_digits};
 
+/// The order in which codings are preferred that the client likes equally: by the time that they take for their size.
+const PREFERRED: [ContentCoding; 3] = [ContentCoding::Zstd, ContentCoding::Brotli, ContentCoding::Gzip];
+
 /// Encodes the content of one response.
 pub(in crate::app) struct ContentEncoder {
     settings: Compression,
@@ -40,7 +43,7 @@ impl ContentEncoder {
     ) -> Self {
         Self {
             settings: settings.clone(),
-            coding: accepted.preferred(is_available),
+            coding: accepted.preferred(PREFERRED.into_iter().filter(|coding| is_available(*coding))),
             pool: Rc::clone(pool),
             compressor_bytes_max,
             state: State::Undecided,

@@ -7,7 +7,7 @@ settings! {
     /// Middleware that compresses responses with the coding that the client prefers.
     ///
     /// gzip is always there. The feature `compression` adds zstd and br. Of codings that the client likes equally, the
-    /// first of br, zstd and gzip is sent.
+    /// first of zstd, br and gzip is sent.
     ///
     /// ```
     /// use squall::middleware::Compression;
