@@ -41,9 +41,7 @@ pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
 pub use request::multipart_form::{MultipartForm, UploadedFile};
 pub use request::parts::{Multipart, Part};
-pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 pub use response::compression::Compression;
-pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 pub use response::content::Content;
 pub use response::etag::etag;
 pub use response::responder::{Html, Json, Redirect, Responder, Response};
@@ -77,6 +75,7 @@ pub use request::multipart;
 #[doc(hidden)]
 pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
+pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
 pub use runtime::{Runtime, TemporaryFile};
 #[doc(hidden)]
