@@ -255,7 +255,7 @@ fn redirects_with_the_status_and_the_encoded_location() {
     }
 }
 
-/// `docs/threats.md#open-redirect`: whatever the path says, the location is a path of this host as a browser reads it.
+/// `docs/threats.md#redirect-elsewhere`: whatever the path says, the location is a path of this host as a browser reads it.
 #[test]
 fn an_old_path_leads_to_this_host() {
     let (_server, mut connection) = server();
