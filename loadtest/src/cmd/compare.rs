@@ -69,13 +69,10 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
     let mut remarks = opening_remarks(args, cores);
     let counts_system_calls = can_count_system_calls(&mut remarks);
     let settings = settings(args, started, counts_system_calls, &contenders, &workloads);
-    eprintln!(
-        "{} rounds, about {} minutes",
-        settings.rounds,
-        comparison::length(&contenders, &workloads, &settings)
-            .as_secs()
-            .div_ceil(60)
-    );
+    let minutes = comparison::length(&contenders, &workloads, &settings)
+        .as_secs()
+        .div_ceil(60);
+    eprintln!("rounds: {}; estimated length: {minutes} min", settings.rounds);
     let findings = Comparison::new(settings, &workloads, &mut contenders, interrupt).run();
     ensure!(!findings.samples.is_empty(), "the comparison measured no window");
     remarks.extend(findings.remarks.iter().cloned());

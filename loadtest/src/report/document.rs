@@ -58,18 +58,22 @@ impl Document {
 fn setting(record: &Record) -> String {
     let machine = &record.machine;
     let kind = if machine.is_virtual { " (virtual)" } else { "" };
-    let windows = match record.rounds {
-        1 => "one round".to_owned(),
-        rounds => format!("{rounds} rounds"),
-    };
     format!(
-        "{}{kind}, Linux {}; server on core {}, load on core {}; {windows}, windows of {} s, interleaved",
+        "{}{kind}, Linux {}; server on core {}, load on core {}; {}, windows of {} s, interleaved",
         machine.cpu,
         machine.kernel,
         list(&record.cores.server),
         list(&record.cores.load),
+        rounds(record),
         record.window_seconds
     )
+}
+
+fn rounds(record: &Record) -> String {
+    match record.rounds {
+        1 => "one round".to_owned(),
+        rounds => format!("{rounds} rounds"),
+    }
 }
 
 /// Returns the colour key: Squall's variants and the floors.
@@ -142,11 +146,11 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         (
             "Windows",
             format!(
-                "{} measured, of {} s each after {} s of load, in {} rounds",
+                "{} measured, of {} s each after {} s of load, in {}",
                 record.samples.len(),
                 record.window_seconds,
                 record.warmup_seconds,
-                record.rounds
+                rounds(record)
             ),
         ),
     ]
