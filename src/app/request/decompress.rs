@@ -104,6 +104,8 @@ pub(in crate::app) struct Decoder {
     /// Made at the first input, because a handler may read no content.
     engine: Option<Engine>,
     input: Bytes,
+    /// The room of a piece, while the input gives none.
+    spare: Vec<u8>,
     decoded_bytes: u64,
     decoded_bytes_max: u64,
     has_ended: bool,
@@ -144,6 +146,7 @@ impl Decoder {
             coding,
             engine: None,
             input: Bytes::new(),
+            spare: Vec::new(),
             decoded_bytes: 0,
             decoded_bytes_max,
             has_ended: false,
@@ -170,32 +173,44 @@ impl Decoder {
             .saturating_sub(self.decoded_bytes)
             .saturating_add(1);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-        let mut output = Vec::new();
-        memory::make_room(&mut output, room)?;
+        let mut output = core::mem::take(&mut self.spare);
+        if output.capacity() < room {
+            memory::make_room(&mut output, room)?;
+        }
         output.resize(room, 0);
+        let written_bytes = self.fill(&mut output)?;
+        if written_bytes == 0 {
+            self.spare = output;
+            return Ok(None);
+        }
+        self.decoded_bytes = self.decoded_bytes.saturating_add(written_bytes as u64);
+        if self.decoded_bytes > self.decoded_bytes_max {
+            return Err(DecodeError::TooLarge);
+        }
+        output.truncate(written_bytes);
+        Ok(Some(Bytes::from(output)))
+    }
+
+    /// Decodes until some output is there; 0 once it needs more input.
+    fn fill(&mut self, output: &mut [u8]) -> Result<usize, DecodeError> {
         loop {
             let engine = match &mut self.engine {
                 Some(engine) => engine,
                 // A cut at its very start needs no engine.
-                None if self.input.is_empty() => return Ok(None),
+                None if self.input.is_empty() => return Ok(0),
                 empty => empty.insert(Engine::new(self.coding)?),
             };
-            let progress = engine.run(&self.input, &mut output)?;
+            let progress = engine.run(&self.input, output)?;
             self.input.advance(progress.read_bytes);
             self.has_ended = progress.has_ended;
             if progress.written_bytes > 0 {
-                self.decoded_bytes = self.decoded_bytes.saturating_add(progress.written_bytes as u64);
-                if self.decoded_bytes > self.decoded_bytes_max {
-                    return Err(DecodeError::TooLarge);
-                }
-                output.truncate(progress.written_bytes);
-                return Ok(Some(Bytes::from(output)));
+                return Ok(progress.written_bytes);
             }
             if self.has_ended && !self.input.is_empty() {
                 return Err(DecodeError::Corrupt);
             }
             if self.input.is_empty() {
-                return Ok(None);
+                return Ok(0);
             }
             if progress.read_bytes == 0 {
                 return Err(DecodeError::Corrupt);
@@ -313,5 +328,132 @@ impl core::fmt::Debug for Decoder {
             .field("coding", &self.coding)
             .field("decoded_bytes", &self.decoded_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Coding, DecodeError, Decoder};
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    /// More than one piece.
+    const LENGTH: usize = 40_000;
+
+    fn text() -> Vec<u8> {
+        (0..)
+            .flat_map(|number: u32| number.to_string().into_bytes())
+            .take(LENGTH)
+            .collect()
+    }
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The content in every coding of this build.
+    fn coded(content: &[u8]) -> Vec<(Coding, Vec<u8>)> {
+        let mut all = vec![(Coding::Gzip, gzip(content))];
+        #[cfg(feature = "compression")]
+        {
+            let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 9, 18);
+            encoder.write_all(content).unwrap();
+            all.push((Coding::Brotli, encoder.into_inner()));
+            all.push((Coding::Zstd, zstd::encode_all(content, 9).unwrap()));
+        }
+        all
+    }
+
+    /// Decodes pieces to the end; nothing that comes out exceeds the limit.
+    fn decode<'p>(
+        coding: Coding,
+        bytes_max: usize,
+        pieces: impl IntoIterator<Item = &'p [u8]>,
+    ) -> Result<Vec<u8>, DecodeError> {
+        let mut decoder = Decoder::new(coding, bytes_max as u64);
+        let mut decoded = Vec::new();
+        for piece in pieces {
+            decoder.receive(Bytes::copy_from_slice(piece));
+            while let Some(piece) = decoder.next_piece()? {
+                assert!(!piece.is_empty());
+                decoded.extend_from_slice(&piece);
+                assert!(decoded.len() <= bytes_max);
+            }
+        }
+        decoder.finish().map(|()| decoded)
+    }
+
+    #[test]
+    fn content_is_decoded_whole_byte_by_byte_and_at_every_split() {
+        for (coding, content) in coded(&text()) {
+            assert_eq!(decode(coding, LENGTH, [&content[..]]), Ok(text()), "{coding:?}");
+            assert_eq!(decode(coding, LENGTH, content.chunks(1)), Ok(text()), "{coding:?}");
+        }
+        let short = &text()[..60];
+        for (coding, content) in coded(short) {
+            for at in 0..=content.len() {
+                let (first, second) = content.split_at(at);
+                assert_eq!(
+                    decode(coding, 60, [first, second]),
+                    Ok(short.to_vec()),
+                    "{coding:?} {at}"
+                );
+                if at < content.len() {
+                    assert_eq!(decode(coding, 60, [first]), Err(DecodeError::Cut), "{coding:?} {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_exceeds_the_limit_or_follows_the_end_is_an_error() {
+        for (coding, content) in coded(&text()) {
+            assert_eq!(
+                decode(coding, LENGTH - 1, [&content[..]]),
+                Err(DecodeError::TooLarge),
+                "{coding:?}"
+            );
+            assert_eq!(
+                decode(coding, 0, content.chunks(7)),
+                Err(DecodeError::TooLarge),
+                "{coding:?}"
+            );
+            for more in [&b"x"[..], &content] {
+                assert_eq!(
+                    decode(coding, LENGTH, [&content[..], more]),
+                    Err(DecodeError::Corrupt),
+                    "{coding:?}"
+                );
+            }
+        }
+        for (coding, content) in coded(b"") {
+            assert_eq!(decode(coding, 0, [&content[..]]), Ok(Vec::new()), "{coding:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn damaged_content_gives_the_same_however_it_is_cut(
+            content in vec(0..4_u8, 0..200),
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            for (coding, mut bytes) in coded(&content) {
+                for (place, byte) in &damage {
+                    let place = place.index(bytes.len());
+                    bytes[place] = *byte;
+                }
+                let (first, second) = bytes.split_at(cut.index(bytes.len() + 1));
+                let whole = decode(coding, 1000, [&bytes[..]]);
+                let split = decode(coding, 1000, [first, second]);
+                prop_assert_eq!(split.as_ref().ok(), whole.as_ref().ok(), "{:?}", coding);
+            }
+        }
     }
 }
