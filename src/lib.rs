@@ -63,6 +63,8 @@ mod transport;
 pub mod websocket;
 
 pub use app::routing;
+#[cfg(any(feature = "templates", feature = "locale"))]
+pub use app::views;
 pub use app::{
     Application, Completion, Context, Cookies, Event, EventStream, Extension, Form, FromContext, Html, Json,
     Middleware, Multipart, MultipartForm, Next, Part, Path, Query, Redirect, RequestHandler, Responder, Response,
@@ -118,6 +120,9 @@ mod documents {
     mod benchmarking {}
     #[doc = include_str!("../docs/guide/io-uring-and-containers.md")]
     mod io_uring_and_containers {}
+    #[cfg(feature = "locale")]
+    #[doc = include_str!("../docs/guide/languages.md")]
+    mod languages {}
     #[doc = include_str!("../docs/guide/requests-and-responses.md")]
     mod requests_and_responses {}
     #[doc = include_str!("../docs/guide/routing.md")]
@@ -128,6 +133,9 @@ mod documents {
     mod state_and_shards {}
     #[doc = include_str!("../docs/guide/static-files.md")]
     mod static_files {}
+    #[cfg(feature = "templates")]
+    #[doc = include_str!("../docs/guide/templates.md")]
+    mod templates {}
     #[doc = include_str!("../docs/guide/testing.md")]
     mod testing {}
     #[doc = include_str!("../docs/guide/uploads.md")]

@@ -12,8 +12,8 @@ use std::process::Command;
 
 /// The most crates that an example may build. A commit that adds one raises this number and says why.
 ///
-/// Nine belong to the feature `compression`, which the example conformance needs.
-const CRATES_MAX: usize = 167;
+/// Nine belong to the feature `compression`, which the example conformance needs, and seven to `templates`.
+const CRATES_MAX: usize = 174;
 
 /// Crates that belong to packages of their own: benchmarks, compile errors, counted allocations, seccomp filters, models,
 /// processes of property tests.

@@ -20,6 +20,10 @@ mod pubsub;
 #[path = "../fuzz/files.rs"]
 mod files;
 
+#[cfg(feature = "locale")]
+#[path = "../fuzz/languages.rs"]
+mod languages;
+
 const MUTATIONS: usize = 10_000;
 
 #[test]
@@ -70,6 +74,12 @@ fn topics() {
 #[test]
 fn conditions() {
     smoke("conditions", files::conditions);
+}
+
+#[cfg(feature = "locale")]
+#[test]
+fn languages() {
+    smoke("languages", languages::languages);
 }
 
 fn smoke(target: &str, run: fn(&[u8])) {

@@ -1,4 +1,8 @@
-//! Pages and their headers: compression, validators, redirects, downloads, errors.
+//! Pages and their headers: templates, languages, compression, validators, redirects, downloads, errors.
+
+#[cfg(feature = "locale")]
+mod language;
+mod template;
 
 use squall::middleware::{Compression, etag};
 use squall::prelude::*;
@@ -116,6 +120,9 @@ async fn boom_late(cx: &mut Context) -> Result {
 
 /// Adds the routes of this file.
 pub(crate) fn add_to(application: Application) -> Application {
+    let application = template::add_to(application);
+    #[cfg(feature = "locale")]
+    let application = language::add_to(application);
     let compressed = get(compress).middleware(Compression::new()).middleware(etag);
     application
         .route("/compress", compressed)

@@ -5,6 +5,8 @@
 //! memory up to the named bounds.
 
 use core::any::{Any, TypeId};
+#[cfg(feature = "locale")]
+use core::cell::OnceCell;
 use core::fmt;
 use std::rc::Rc;
 
@@ -14,6 +16,8 @@ use super::request::client_address::Peer;
 use super::response::state::ResponseState;
 use super::routing::param_span::ParamSpan;
 use super::shared::Shared;
+#[cfg(feature = "locale")]
+use super::views::locale::Locale;
 use crate::error::Result;
 use crate::message::RequestHead;
 
@@ -42,6 +46,9 @@ pub struct Context {
     pub(super) response: ResponseState,
     /// Whether the called endpoint has an `on_finish`.
     pub(super) wants_on_finish: bool,
+    /// The locale of this request, once the application has asked for it.
+    #[cfg(feature = "locale")]
+    pub(super) locale: OnceCell<Locale>,
     extensions: Vec<(TypeId, Box<dyn Any>)>,
 }
 
@@ -57,6 +64,8 @@ impl Context {
             body: RequestBody::new(shared.limits().max_body_bytes),
             response: ResponseState::default(),
             wants_on_finish: false,
+            #[cfg(feature = "locale")]
+            locale: OnceCell::new(),
             extensions: Vec::new(),
         }
     }
@@ -69,6 +78,8 @@ impl Context {
         self.body.reset(self.shared.limits().max_body_bytes);
         self.response.reset(&self.shared);
         self.wants_on_finish = false;
+        #[cfg(feature = "locale")]
+        self.locale.take();
         if !self.extensions.is_empty() {
             self.drop_extensions();
         }

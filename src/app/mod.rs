@@ -26,6 +26,8 @@ pub mod routing;
 mod runtime;
 mod shared;
 mod topics;
+#[cfg(any(feature = "templates", feature = "locale"))]
+pub mod views;
 mod websocket;
 mod yielding;
 

@@ -28,3 +28,5 @@ mod responses;
 mod routing;
 mod static_files;
 mod uploads;
+#[cfg(feature = "templates")]
+mod views;

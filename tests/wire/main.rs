@@ -33,5 +33,6 @@ mod slow_peer;
 mod smuggling;
 mod split;
 mod stopped;
+mod templates;
 
 use support::websocket as rfc6455_client;

@@ -22,6 +22,7 @@ use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCo
 /// | text (`&'static str`, `String`, `Cow<'static, str>`) | `text/plain; charset=utf-8` |
 /// | bytes (`Vec<u8>`, `&'static [u8]`, `Bytes`), [`Body`] | `application/octet-stream` |
 /// | [`Html`], [`Json`] | `text/html; charset=utf-8`, `application/json` |
+/// | a template of askama, as [`Render`](crate::views::Render) | `text/html; charset=utf-8` |
 /// | [`StatusCode`], `(StatusCode, T)` | that status, with the content of `T` |
 /// | `(headers, T)`, `(StatusCode, headers, T)` | the response of `T`, with these fields and this status |
 /// | [`Redirect`], [`Response`] | status, fields and content of the value |
@@ -46,6 +47,7 @@ use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCo
     message = "`{Self}` cannot be returned from a handler",
     label = "a handler function returns a value that implements `Responder`, alone or in a `Result`",
     note = "return text, bytes, `Json(value)`, `Html(text)`, a `StatusCode`, a `Redirect`, a `Response`, or `()` after writing to the context",
+    note = "return a template of askama as `Render(template)`, from `squall::views`",
     note = "tuples add to it: `(StatusCode, value)`, `(headers, value)`, `(StatusCode, headers, value)`"
 )]
 pub trait Responder {

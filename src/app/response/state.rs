@@ -194,7 +194,7 @@ impl ResponseState {
     }
 
     /// Whether content may be added now. The first content chooses the default media type.
-    pub(super) fn begin_content(&mut self, media_type: MediaType) -> bool {
+    pub(in crate::app) fn begin_content(&mut self, media_type: MediaType) -> bool {
         if self.finished {
             self.misuse("could not write content: the response is finished; write before `finish` and `redirect`");
         } else if self.stream.is_some() {
