@@ -49,12 +49,19 @@ pub(super) const fn is_available(coding: ContentCoding) -> bool {
     matches!(coding, ContentCoding::Gzip) || cfg!(feature = "compression")
 }
 
-/// The memory of a compressor at its highest level, rounded up from what was measured.
-pub(super) const fn memory_bytes(coding: ContentCoding) -> usize {
-    match coding {
-        ContentCoding::Gzip => 320 * 1024,
-        ContentCoding::Brotli => 2 * 1024 * 1024,
-        ContentCoding::Zstd => 2 * 1024 * 1024,
+/// The highest level of br and zstd. Above it, a page takes milliseconds and a compressor tens of MiB.
+pub(super) const FAST_LEVEL_MAX: u32 = 6;
+
+/// The memory of a compressor, measured with content of 1 MiB and rounded up.
+pub(super) const fn memory_bytes(kind: Kind) -> usize {
+    const KIB: usize = 1024;
+    match (kind.coding, kind.level) {
+        (ContentCoding::Gzip, _) => 384 * KIB,
+        (ContentCoding::Brotli, 0 | 1) => 768 * KIB,
+        (ContentCoding::Brotli, 2 | 3) => 1280 * KIB,
+        (ContentCoding::Brotli, _) => 3840 * KIB,
+        (ContentCoding::Zstd, 0..=3) => 1664 * KIB,
+        (ContentCoding::Zstd, _) => 3456 * KIB,
     }
 }
 
@@ -68,12 +75,13 @@ impl Compressor {
             }
             #[cfg(feature = "compression")]
             ContentCoding::Brotli => {
-                let writer = brotli::CompressorWriter::new(Vec::new(), ROOM_BYTES, kind.level.min(9), WINDOW_BITS);
+                let writer =
+                    brotli::CompressorWriter::new(Vec::new(), ROOM_BYTES, kind.level.min(FAST_LEVEL_MAX), WINDOW_BITS);
                 Some(Self::Brotli(Some(Box::new(writer))))
             }
             #[cfg(feature = "compression")]
             ContentCoding::Zstd => {
-                let level = i32::try_from(kind.level.clamp(1, 12)).ok()?;
+                let level = i32::try_from(kind.level.clamp(1, FAST_LEVEL_MAX)).ok()?;
                 let mut encoder = zstd::stream::raw::Encoder::new(level).ok()?;
                 let window = zstd::stream::raw::CParameter::WindowLog(WINDOW_BITS);
                 encoder.set_parameter(window).ok()?;

@@ -52,7 +52,7 @@ impl CompressorPool {
     }
 
     fn make(&self, kind: Kind, bytes_max: usize) -> Option<Compressor> {
-        let wanted = memory_bytes(kind.coding);
+        let wanted = memory_bytes(kind);
         while self.bytes.get().saturating_add(wanted) > bytes_max {
             let oldest = {
                 let mut idle = self.idle.borrow_mut();
@@ -81,8 +81,7 @@ impl CompressorPool {
 
     /// Counts a compressor that is dropped.
     fn forget(&self, kind: Kind) {
-        self.bytes
-            .set(self.bytes.get().saturating_sub(memory_bytes(kind.coding)));
+        self.bytes.set(self.bytes.get().saturating_sub(memory_bytes(kind)));
     }
 }
 
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn compressors_are_reused_and_bounded() {
         let pool = Rc::new(CompressorPool::default());
-        let bytes = memory_bytes(ContentCoding::Gzip);
+        let bytes = memory_bytes(GZIP);
         let (first, second) = (pool.lend(GZIP, None, 2 * bytes), pool.lend(GZIP, None, 2 * bytes));
         assert!(first.is_some() && second.is_some());
         assert!(pool.lend(GZIP, None, 2 * bytes).is_none(), "two are lent");
@@ -146,6 +145,6 @@ mod tests {
             .collect();
         leases.into_iter().for_each(Lease::give_back);
         assert_eq!(pool.idle.borrow().len(), IDLE_MAX);
-        assert_eq!(pool.bytes.get(), IDLE_MAX * memory_bytes(ContentCoding::Gzip));
+        assert_eq!(pool.bytes.get(), IDLE_MAX * memory_bytes(GZIP));
     }
 }

@@ -41,11 +41,16 @@ settings! {
         min_bytes: usize = 1024,
         /// Level of gzip, from 1 (fast) to 9 (small): 2.
         ///
-        /// A page of 16 KiB costs 34 µs at level 1, 74 µs at 2, 150 µs at 6 and 290 µs at 9.
+        /// A page of 16 KiB becomes 3354 bytes in 25 µs at level 1, 2407 in 44 µs at 2, and 2290 in 83 µs at 6. Stock
+        /// zlib makes 2567 bytes at level 1.
         gzip_level: u32 = 2,
-        /// Level of br, from 0 (fast) to 9 (small): 4. It has an effect with the feature `compression`.
-        brotli_level: u32 = 4,
-        /// Level of zstd, from 1 (fast) to 12 (small): 3. It has an effect with the feature `compression`.
+        /// Level of br, from 0 (fast) to 6 (small): 2. It has an effect with the feature `compression`.
+        ///
+        /// The page becomes 3159 bytes in 72 µs at level 0, 2301 in 137 µs at 2, and 2139 in 950 µs at 6.
+        brotli_level: u32 = 2,
+        /// Level of zstd, from 1 (fast) to 6 (small): 3. It has an effect with the feature `compression`.
+        ///
+        /// The page becomes 2326 bytes in 30 µs at level 1, 2245 in 33 µs at 3, and 2185 in 114 µs at 6.
         zstd_level: u32 = 3,
     }
 }
