@@ -100,6 +100,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Accounts for content that the caller sends itself, unchanged, behind everything written so far.
+    ///
+    /// Returns false, and accounts for nothing, where content has framing of its own or is suppressed; it then goes
+    /// through [`send_data`](Self::send_data).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_data`](Self::send_data).
+    pub fn send_unframed(&mut self, bytes: usize) -> Result<bool, SendError> {
+        self.check_content_may_follow()?;
+        match &mut self.response {
+            ResponseContent::None | ResponseContent::Chunked { .. } => Ok(false),
+            ResponseContent::Length(left) => {
+                *left = left.checked_sub(bytes as u64).ok_or(SendError::BodyTooLong)?;
+                Ok(true)
+            }
+            ResponseContent::UntilClose => Ok(true),
+        }
+    }
+
     /// Writes a leading zero of the next chunk-size, to test whether the peer's socket is still open.
     ///
     /// A peer that reads ignores it (RFC 9112 §7.1: `1*HEXDIG`); the kernel of a peer that has closed its socket

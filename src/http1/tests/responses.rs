@@ -55,6 +55,24 @@ fn the_applications_date_is_kept() {
     assert_eq!(str::from_utf8(&bench.out), Ok(expected));
 }
 
+#[test]
+fn content_that_the_caller_sends_itself_counts_toward_the_length() {
+    let mut bench = Bench::after(GET);
+    bench.send_head(&head(200, &[]), BodyLength::Known(6)).unwrap();
+    let written = bench.out.len();
+    assert_eq!(bench.connection.send_unframed(4), Ok(true));
+    assert_eq!(bench.connection.send_unframed(3), Err(SendError::BodyTooLong));
+    assert_eq!(bench.out.len(), written);
+    bench.send_data(b"ef").unwrap();
+    bench.send_end().unwrap();
+    // Chunks have framing of their own; content up to the close has none.
+    for (request, unframed) in [(GET, false), (GET_1_0, true)] {
+        let mut bench = Bench::after(request);
+        bench.send_head(&head(200, &[]), BodyLength::Unknown).unwrap();
+        assert_eq!(bench.connection.send_unframed(4), Ok(unframed), "{request}");
+    }
+}
+
 /// RFC 9112 §4: the space stays even without a reason phrase.
 #[test]
 fn status_lines() {

@@ -177,7 +177,7 @@ impl ExchangeIo<'_> {
             match chunk.await? {
                 Some(Ok(chunk)) => {
                     silent_since = None;
-                    self.writer.write_content(self.wire, &chunk).await?;
+                    self.writer.write_chunk(self.wire, chunk).await?;
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "a response stream failed; aborted the connection");

@@ -9,6 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
+use squall_shards::SendBuffer;
+
 use super::ending::{Ending, Flow, abort, peer_gone};
 use super::wire::Wire;
 use crate::app::{Channel, Exchange, Flush, Outcome};
@@ -20,6 +23,9 @@ use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
 /// How much output gathers before it is sent. 64 KiB: four times the first size of a socket's send buffer on Linux.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// The smallest chunk of a stream that is sent without a copy: 16 KiB, whose copy costs as much as a send of its own.
+const UNCOPIED_BYTES_MIN: usize = 16 * 1024;
 
 /// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -150,6 +156,24 @@ impl ResponseWriter {
             content = rest;
             self.send(wire).await?;
         }
+    }
+
+    /// Writes a chunk of a stream; a large one leaves as it is, without a copy, where its framing allows that.
+    pub(super) async fn write_chunk(&mut self, wire: &mut Wire, chunk: Bytes) -> Flow {
+        if chunk.len() < UNCOPIED_BYTES_MIN || !wire.machine.send_unframed(chunk.len()).map_err(abort)? {
+            return self.write_content(wire, &chunk).await;
+        }
+        if wire.socket.is_sending() {
+            wait_sent(wire).await?;
+        }
+        let output = std::mem::take(&mut self.output);
+        let buffer = if output.is_empty() {
+            self.output = output;
+            SendBuffer::from(chunk)
+        } else {
+            SendBuffer::from(vec![Bytes::from(output), chunk])
+        };
+        wire.socket.start_send(buffer).map_err(peer_gone)
     }
 
     fn write_data(&mut self, wire: &mut Wire, data: &[u8]) -> Flow {
