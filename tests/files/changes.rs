@@ -95,6 +95,51 @@ fn a_change_of_a_file_in_memory_is_seen() {
     assert_eq!(site.get("dir/file").status, 404);
 }
 
+/// Paths are held open from two seconds after the last change of their directories, so this test waits for that.
+#[test]
+fn a_change_on_the_way_to_a_file_is_seen() {
+    let site = Site::start();
+    let names = ["a/b/file", "c/d/file", "e/f/file", "g/h/file", "i/j/file", "k/l/file"];
+    for name in names {
+        site.folder.write(name, LETTERS);
+        site.folder.write(&format!("{name}.html/index.html"), LETTERS);
+    }
+    let outside = site.folder.root().parent().unwrap().join("elsewhere");
+    let changed = b"zyxwvutsrqponmlkjihgfedcba";
+    let (_sender, never) = std::sync::mpsc::channel::<()>();
+    assert!(never.recv_timeout(Duration::from_millis(2200)).is_err());
+    let serve_all = |names: &[&str]| {
+        for name in names.iter().cycle().take(3 * names.len()) {
+            site.get(name).expect(200, LETTERS).unwrap();
+            site.get(&format!("{name}.html/")).expect(200, LETTERS).unwrap();
+        }
+    };
+    let root = site.folder.root();
+    serve_all(&names);
+    fs::write(root.join("a/b/file"), changed).unwrap();
+    site.get("a/b/file").expect(200, changed).unwrap();
+    serve_all(&names[1..]);
+    site.folder.replace("c/d/file", changed);
+    site.get("c/d/file").expect(200, changed).unwrap();
+    serve_all(&names[2..]);
+    fs::write(root.join("e/f/file.gz"), "variant").unwrap();
+    site.get_with("e/f/file", "Accept-Encoding: gzip\r\n")
+        .expect(200, b"variant")
+        .unwrap();
+    assert_eq!(field(&site.get("e/f/file"), "vary"), "Accept-Encoding");
+    serve_all(&names[3..]);
+    fs::rename(root.join("g/h"), &outside).unwrap();
+    site.folder.link(&outside, "g/h");
+    assert_eq!(site.get("g/h/file").status, 404);
+    assert_eq!(site.get("g/h/file.html/").status, 404);
+    serve_all(&names[4..]);
+    fs::rename(root.join("i"), root.join("z")).unwrap();
+    assert_eq!(site.get("i/j/file").status, 404);
+    site.get("z/j/file").expect(200, LETTERS).unwrap();
+    fs::remove_file(root.join("k/l/file")).unwrap();
+    assert_eq!(site.get("k/l/file").status, 404);
+}
+
 /// Connects with a small receive buffer, asks for a file, and reads the start of the response.
 fn begin(site: &Site, path: &str) -> (TcpStream, Vec<u8>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

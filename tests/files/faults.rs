@@ -7,7 +7,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use squall::{Application, StaticFiles};
 
 use crate::site::{Folder, LETTERS, Site, field};
-use crate::support::server::{Server, command, path_of, run_to_end};
+use crate::support::server::{Server, command, run_to_end};
 
 #[test]
 fn a_directory_that_is_removed_while_it_is_served_is_empty() {
@@ -105,27 +105,6 @@ fn without_descriptors_files_are_503_and_later_200() {
         .unwrap()
         .expect(200, LETTERS)
         .unwrap();
-}
-
-#[test]
-fn files_are_served_under_the_seccomp_profile() {
-    let folder = Folder::new();
-    folder.write("az.txt", LETTERS);
-    folder.write("large.bin", vec![b'x'; 300_000]);
-    let squall = command("conformance");
-    let mut confined = Command::new(path_of("under_seccomp_profile"));
-    confined.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/seccomp.json"));
-    confined
-        .arg(squall.get_program())
-        .args(squall.get_args())
-        .env("NO_COLOR", "1");
-    let server = Server::start_by(confined, 1, &["--static-dir", folder.root().to_str().unwrap()]);
-    for (path, bytes) in [("az.txt", 26), ("large.bin", 300_000)] {
-        let response = crate::site::send(&server, "GET", &format!("/static/{path}"), "");
-        assert_eq!((response.status, response.body.len()), (200, bytes), "{path}");
-    }
-    let url = crate::site::send(&server, "GET", "/static-url?path=large.bin", "");
-    assert!(String::from_utf8_lossy(&url.body).contains("?v="), "{url:?}");
 }
 
 /// A disk that answers late: the file is not in memory, so the shard must not read it itself.

@@ -168,6 +168,25 @@ fn a_server_runs_under_the_profile() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
+#[test]
+fn files_are_served_under_the_profile() {
+    let mut command = confined(path_of("files"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs"));
+    if let Some(driver) = driver_under_test() {
+        command.args(["--driver", &driver]);
+    }
+    // One file is read into memory whole, the other in pieces.
+    let server = Server::start_by(command, 1, &["--max-cached-file-bytes", "8192"]);
+    for name in ["seccomp.json", "guide/testing.md"] {
+        let request = format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = server.connect().exchange(request.as_bytes(), "GET").unwrap();
+        let content = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)).unwrap();
+        answer.expect(200, &content).unwrap();
+    }
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+}
+
 /// New namespaces and another personality, which an unprivileged process may use unless a filter forbids it.
 #[test]
 fn the_profile_refuses_what_it_does_not_list() {

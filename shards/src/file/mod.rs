@@ -7,14 +7,17 @@
 mod directory;
 mod metadata;
 mod opened;
+mod trail;
 
 use std::io;
 
 use rustix::io::Errno;
+use rustix::process::Resource;
 
 pub use directory::{Directory, Entry};
 pub use metadata::{FileIdentity, FileKind, Metadata};
 pub use opened::File;
+pub use trail::Trail;
 
 /// Whether a call may wait for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,12 @@ pub fn is_missing(error: &io::Error) -> bool {
                 | Errno::INVAL
         )
     })
+}
+
+/// Returns how many files this process may have open.
+#[must_use]
+pub fn open_files_max() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Returns whether a call failed because the process or the machine is out of descriptors.

@@ -23,13 +23,12 @@ const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
 
 /// A file, as one request gets it.
-pub(super) struct Selected {
+pub(super) struct Choice {
     pub(super) file: Rc<OpenFile>,
     /// The coding of a precompressed file.
     pub(super) coding: Option<ContentCoding>,
     /// Whether another client could get another coding.
     pub(super) varies: bool,
-    pub(super) cache: CachePolicy,
 }
 
 /// How caches may store the response.
@@ -39,13 +38,23 @@ pub(super) enum CachePolicy {
     Chosen(HeaderValue),
 }
 
-impl Selected {
+impl CachePolicy {
+    fn into_value(self) -> HeaderValue {
+        match self {
+            Self::Immutable => IMMUTABLE,
+            Self::Revalidate => REVALIDATE,
+            Self::Chosen(value) => value,
+        }
+    }
+}
+
+impl Choice {
     /// Writes the response: 200, 206 or 304.
     ///
     /// # Errors
     ///
     /// 412 and 416 as the request asks; 503 if memory is short.
-    pub(super) fn respond(self, cx: &mut Context, name: &[u8]) -> Result {
+    pub(super) fn respond(self, cx: &mut Context, name: &[u8], cache: CachePolicy) -> Result {
         let file = &*self.file;
         let etag = self.etag()?;
         // A file from the future would make clients ask for changes since then (RFC 9110 §8.8.2.1).
@@ -69,6 +78,7 @@ impl Selected {
             return Err(error.with_header(header::CONTENT_RANGE, all).into());
         }
         self.set_validators(cx, etag, modified)?;
+        cx.response.head.headers.set(header::CACHE_CONTROL, cache.into_value());
         if condition == Precondition::NotModified {
             cx.set_status(StatusCode::NOT_MODIFIED);
             return Ok(());
@@ -115,12 +125,6 @@ impl Selected {
             headers.set(header::LAST_MODIFIED, date);
         }
         headers.set(header::ACCEPT_RANGES, BYTES);
-        let cache_control = match &self.cache {
-            CachePolicy::Immutable => IMMUTABLE,
-            CachePolicy::Revalidate => REVALIDATE,
-            CachePolicy::Chosen(value) => value.clone(),
-        };
-        headers.set(header::CACHE_CONTROL, cache_control);
         if self.varies {
             headers.add(header::VARY, ACCEPT_ENCODING);
         }

@@ -34,6 +34,17 @@ pub trait FileSource {
 /// A path is relative, without leading slash and without dot segments. Nothing outside the directory is found,
 /// whatever symbolic links say.
 pub trait FileRoot {
+    /// Returns a file in memory that is known to be at this path now, with nothing at the paths noted with it.
+    fn find_alone(&self, path: &[u8]) -> Option<Rc<OpenFile>> {
+        let _ = path;
+        None
+    }
+
+    /// Notes that a path leads to this file, and that the paths `beside` it lead nowhere.
+    fn note_alone(&self, path: &[u8], beside: &[Vec<u8>], file: &Rc<OpenFile>) {
+        let _ = (path, beside, file);
+    }
+
     /// Finds what a path names; `None` if that takes a wait for the disk.
     fn find_now(&self, path: &[u8]) -> Option<Found>;
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 use super::listing::{self, LISTED_MAX};
-use super::response::{CachePolicy, Selected};
+use super::response::{CachePolicy, Choice};
 use super::source::{FileRoot, Found, OpenFile, find, open};
 use super::static_path::{StaticPath, file_name};
 use super::tree::{Resolved, StaticTree, failed};
@@ -183,6 +183,11 @@ impl StaticFiles {
         if let Some(guard) = &self.guard {
             guard(cx, &String::from_utf8_lossy(path))?;
         }
+        if let Some(name) = self.tree.likely_file(path)
+            && let Some(file) = root.find_alone(&name)
+        {
+            return self.respond(cx, &name, file, false).await;
+        }
         match self.tree.resolve(&*root, path).await? {
             Resolved::File { name, held } => self.send(cx, &*root, &name, held).await,
             Resolved::Directory { path, has_index } => self.serve_directory(cx, &*root, path, has_index).await,
@@ -241,42 +246,56 @@ impl StaticFiles {
 
     /// Answers with a file, in the coding that the client prefers.
     async fn send(&self, cx: &mut Context, root: &dyn FileRoot, name: &[u8], held: Option<Rc<OpenFile>>) -> Result {
-        let (variants, varies) = find_variants(root, name).await?;
-        let accepted = if varies {
-            AcceptedCodings::read(cx.headers())
-        } else {
-            AcceptedCodings::default()
-        };
+        let variants = find_variants(root, name).await?;
+        let varies = variants.iter().any(|variant| variant.is_file);
+        if !varies {
+            let is_in_memory = held.is_some();
+            let file = open_file(root, name, held).await?.ok_or_else(not_found)?;
+            if is_in_memory {
+                root.note_alone(name, &variants.map(|variant| variant.name), &file);
+            }
+            return self.respond(cx, name, file, false).await;
+        }
+        let accepted = AcceptedCodings::read(cx.headers());
         let is_there = |coding: ContentCoding| {
             variants
                 .iter()
                 .any(|variant| variant.coding == coding && variant.is_file)
         };
         let coding = accepted.preferred(ContentCoding::ALL.into_iter().filter(|coding| is_there(*coding)));
-        let mut selected = None;
-        if let Some(coding) = coding {
-            let variant = variants.into_iter().find(|variant| variant.coding == coding);
-            let held = variant.and_then(|variant| variant.held);
-            // A variant that has just been removed is not chosen.
-            let file = open_file(root, &variant_name(name, coding), held).await?;
-            selected = file.map(|file| (Some(coding), file));
+        if let Some(variant) = variants.into_iter().find(|variant| Some(variant.coding) == coding)
+            && let Some(file) = open_file(root, &variant.name, variant.held).await?
+        {
+            let plain = match asks_for_version(cx) {
+                true => open_file(root, name, held).await?,
+                false => None,
+            };
+            let is_current = is_current_version(cx, plain.as_deref()).await;
+            let choice = Choice {
+                file,
+                coding,
+                varies: true,
+            };
+            return self.write(cx, name, choice, is_current);
         }
-        let asks_for_version = cx.query().is_some_and(|query| query.contains('v'));
-        let plain = match (&selected, asks_for_version) {
-            (Some(_), false) => None,
-            _ => open_file(root, name, held).await?,
-        };
-        let is_current = asks_for_version && is_current_version(cx, plain.as_deref()).await;
-        let Some((coding, file)) = selected.or_else(|| plain.map(|plain| (None, plain))) else {
-            return Err(not_found());
-        };
-        let selected = Selected {
+        // Also where the variant has just been removed.
+        let file = open_file(root, name, held).await?.ok_or_else(not_found)?;
+        self.respond(cx, name, file, true).await
+    }
+
+    /// Answers with a file as it is.
+    async fn respond(&self, cx: &mut Context, name: &[u8], file: Rc<OpenFile>, varies: bool) -> Result {
+        let is_current = is_current_version(cx, Some(&*file)).await;
+        let choice = Choice {
             file,
-            coding,
+            coding: None,
             varies,
-            cache: self.cache_policy(name, is_current),
         };
-        selected.respond(cx, name)?;
+        self.write(cx, name, choice, is_current)
+    }
+
+    fn write(&self, cx: &mut Context, name: &[u8], choice: Choice, is_current: bool) -> Result {
+        choice.respond(cx, name, self.cache_policy(name, is_current))?;
         if let Some(extra) = &self.extra_headers {
             extra(&String::from_utf8_lossy(name), &mut cx.response.head.headers);
         }
@@ -295,33 +314,33 @@ impl StaticFiles {
     }
 }
 
-/// A precompressed file beside another.
+/// A precompressed file that may be beside another.
 struct Variant {
     coding: ContentCoding,
+    name: Vec<u8>,
     is_file: bool,
     held: Option<Rc<OpenFile>>,
 }
 
-/// Looks for the precompressed files beside a file, and returns whether there is any.
-async fn find_variants(root: &dyn FileRoot, name: &[u8]) -> Result<([Variant; 3], bool)> {
+/// Looks for the precompressed files beside a file.
+async fn find_variants(root: &dyn FileRoot, name: &[u8]) -> Result<[Variant; 3]> {
     let mut variants = ContentCoding::ALL.map(|coding| Variant {
         coding,
+        name: variant_name(name, coding),
         is_file: false,
         held: None,
     });
-    let mut varies = false;
     for variant in &mut variants {
-        match find(root, &variant_name(name, variant.coding)).await {
+        match find(root, &variant.name).await {
             Found::File(held) => {
                 variant.is_file = true;
                 variant.held = held;
-                varies = true;
             }
             Found::Directory | Found::Missing => {}
             Found::Failed(error) => return Err(failed(error)),
         }
     }
-    Ok((variants, varies))
+    Ok(variants)
 }
 
 fn variant_name(name: &[u8], coding: ContentCoding) -> Vec<u8> {
@@ -341,8 +360,16 @@ async fn open_file(root: &dyn FileRoot, name: &[u8], held: Option<Rc<OpenFile>>)
     }
 }
 
+/// Whether the query can have a version.
+fn asks_for_version(cx: &Context) -> bool {
+    cx.query().is_some_and(|query| query.contains('v'))
+}
+
 /// Whether the request names the version that the file has now.
 async fn is_current_version(cx: &Context, file: Option<&OpenFile>) -> bool {
+    if !asks_for_version(cx) {
+        return false;
+    }
     let named: Option<String> = cx.optional_query_param("v").ok().flatten();
     let named = named.as_deref().and_then(super::version::FileVersion::parse);
     match (named, file) {

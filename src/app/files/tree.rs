@@ -87,6 +87,16 @@ impl StaticTree {
         Ok(Rc::clone(self.root.get_or_init(|| root)))
     }
 
+    /// The name of the file that a decoded path stands for if there is one at its usual place.
+    pub(super) fn likely_file<'p>(&self, decoded: &'p [u8]) -> Option<Cow<'p, [u8]>> {
+        let path = StaticPath::read(decoded)?;
+        match (path.has_slash, &self.index) {
+            (false, _) => Some(Cow::Borrowed(path.name)),
+            (true, Some(index)) => Some(Cow::Owned(path.join(index))),
+            (true, None) => None,
+        }
+    }
+
     /// Finds what a decoded path stands for.
     ///
     /// # Errors

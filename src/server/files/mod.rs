@@ -1,12 +1,14 @@
 //! Files for the application's static handlers: looked up and read on the shard where no disk is waited for, else on the
 //! blocking pool.
 //!
-//! A shard keeps the contents of small files ([`cache`]) and the versions of large ones ([`versions`]). Each request asks
+//! A shard keeps the contents of small files ([`cache`]), the paths that lead to them ([`trails`]) and the versions of large
+//! ones ([`versions`]). Each request asks
 //! the kernel for the file's identity again, so it sees every change.
 
 mod cache;
 mod reader;
 mod root;
+mod trails;
 mod versions;
 
 use std::io;

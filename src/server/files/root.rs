@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use squall_shards::file::{Directory, DiskWait, File, FileKind, Metadata, is_missing, is_out_of_descriptors};
-use squall_shards::{BlockingError, clock, spawn_blocking};
+use squall_shards::file::{
+    Directory, DiskWait, File, FileKind, Metadata, is_missing, is_out_of_descriptors, open_files_max,
+};
+use squall_shards::{BlockingError, Shard, clock, spawn_blocking};
 
 use super::cache::FileCache;
 use super::reader::LargeFile;
+use super::trails::Trails;
 use crate::app::{FileRoot, Found, ListedFile, OpenFile, Opened};
 use crate::memory;
 
@@ -22,6 +25,7 @@ type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(super) struct DirectoryRoot {
     directory: Directory,
     cache: Rc<FileCache>,
+    trails: Trails,
 }
 
 /// A file as it was read, on any thread.
@@ -36,11 +40,40 @@ enum Content {
 
 impl DirectoryRoot {
     pub(super) fn new(directory: Directory, cache: Rc<FileCache>) -> Self {
-        Self { directory, cache }
+        Self {
+            directory,
+            cache,
+            trails: Trails::new(open_files_max()),
+        }
     }
 }
 
 impl FileRoot for DirectoryRoot {
+    fn find_alone(&self, path: &[u8]) -> Option<Rc<OpenFile>> {
+        self.trails.get(path, Shard::current().now())
+    }
+
+    fn note_alone(&self, path: &[u8], beside: &[Vec<u8>], file: &Rc<OpenFile>) {
+        let now = Shard::current().now();
+        if !self.trails.may_follow(now) {
+            return;
+        }
+        let trail = self.directory.follow(path, clock::wall());
+        let same = trail.filter(|trail| {
+            let cached = trail.file().and_then(|identity| self.cache.get(identity));
+            cached.is_some_and(|cached| Rc::ptr_eq(&cached, file))
+        });
+        // Looked for once more, now that the directory's times are known.
+        let is_missing = |name: &Vec<u8>| {
+            let found = self.directory.look_up(name, DiskWait::Refused);
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        match same.filter(|_| beside.iter().all(is_missing)) {
+            Some(trail) => self.trails.insert(path, trail, file, now),
+            None => self.trails.note_failure(now),
+        }
+    }
+
     fn find_now(&self, path: &[u8]) -> Option<Found> {
         now(self.directory.look_up(path, DiskWait::Refused)).map(|metadata| found(metadata, &self.cache))
     }
