@@ -176,7 +176,7 @@ fn files_are_served_under_the_profile() {
         command.args(["--driver", &driver]);
     }
     // One file is read into memory whole, the other in pieces.
-    let server = Server::start_by(command, 1, &["--max-cached-file-bytes", "8192"]);
+    let server = Server::start_by(command, 1, &["--max-cached-file-bytes", "6400"]);
     for name in ["seccomp.json", "guide/testing.md"] {
         let request = format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n");
         let answer = server.connect().exchange(request.as_bytes(), "GET").unwrap();
