@@ -435,6 +435,20 @@ fn a_failed_handler_tells_nothing_of_the_inside() {
 }
 
 #[test]
+fn a_developer_sees_causes_only_with_the_flag() {
+    let server = Server::start("conformance", &["--debug"]);
+    let mut connection = server.connect();
+    let fields = "Accept: text/plain\r\nCookie: a=secret\r\n";
+    let response = ask(&mut connection, "GET", "/boom?q=1", fields).unwrap();
+    response.expect_status(500).unwrap();
+    let page = String::from_utf8_lossy(&response.body);
+    for part in ["detail-7391", "/boom\n", "GET /boom?q=1\n", "cookie: (hidden)"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("secret"), "{page}");
+}
+
+#[test]
 fn a_handler_that_fails_after_a_flush_leaves_no_whole_response() {
     let (_server, mut connection) = server();
     connection.send(&get("/boom/late")).unwrap();
