@@ -1,6 +1,6 @@
-//! Squall's side of the workloads `gzip-page` and `upload-1g`.
+//! Squall's side of the workloads `askama-page`, `gzip-page` and `upload-1g`.
 //!
-//! The page is a file that is read once and compressed for each request. The upload is written as it arrives, on a
+//! The compressed page is a file that is read once and compressed for each request. The upload is written as it arrives, on a
 //! thread for blocking work. While a write waits for the disk, the handler reads no further, and so the client waits.
 
 use std::fs::File;
@@ -8,15 +8,52 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use askama::Template;
 use clap::Parser;
 use squall::Options;
 use squall::middleware::Compression;
 use squall::prelude::*;
 use squall::routing::{get, post};
 use squall::shards::spawn_blocking;
+use squall::views::Render;
 
 /// The most bytes of one upload: 16 GiB.
 const UPLOAD_BYTES_MAX: u64 = 16 << 30;
+
+/// The rows of the page from a template.
+const MESSAGES: [&str; 12] = [
+    "The lamp has arrived.",
+    "The chair leaves tomorrow.",
+    "The kettle is out of stock.",
+    "The notebook was returned.",
+    "The umbrella has arrived.",
+    "The bicycle bell leaves today.",
+    "The mirror was paid.",
+    "The carpet leaves on Monday.",
+    "The clock has arrived.",
+    "The vase was damaged.",
+    "The shelf is out of stock.",
+    "<b>Tea & \"coffee\"</b>",
+];
+
+/// The page from a template.
+#[derive(Template)]
+#[template(
+    ext = "html",
+    source = "<!DOCTYPE html>
+<html lang=\"en\">
+<head><meta charset=\"utf-8\"><title>Orders</title></head>
+<body>
+<table>
+<tr><th>number</th><th>message</th></tr>
+{% for message in messages %}<tr><td>{{ loop.index }}</td><td>{{ message }}</td></tr>
+{% endfor %}</table>
+</body>
+</html>"
+)]
+struct Orders {
+    messages: &'static [&'static str],
+}
 
 #[derive(Debug, Parser)]
 struct Flags {
@@ -35,6 +72,10 @@ struct Uploads(PathBuf);
 
 /// The page, read at the start.
 struct Page(Bytes);
+
+async fn orders(_: &mut Context) -> Render<Orders> {
+    Render(Orders { messages: &MESSAGES })
+}
 
 async fn page(page: State<Page>) -> Result<Html<Bytes>> {
     Ok(Html(page.0.0.clone()))
@@ -62,6 +103,7 @@ fn main() -> Result {
             .state(Uploads(uploads.clone()))
             .state(Page(html.clone()))
             .route("/page.html", get(page).middleware(Compression::new()))
+            .get("/page", orders)
             .route("/upload", post(upload).max_body_bytes(UPLOAD_BYTES_MAX))
     })
     .run()
