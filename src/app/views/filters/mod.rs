@@ -2,7 +2,7 @@
 //!
 //! askama finds a filter by its name in the module `filters`, makes its default value, passes the arguments to
 //! `with_0`, `with_1` and so on, and calls `execute`. An application adds filters of its own in a module that
-//! re-exports these: see [`context`](crate::views::context).
+//! re-exports these: see [`context`].
 //!
 //! | filter | in a template | gives |
 //! |---|---|---|
