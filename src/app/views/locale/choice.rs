@@ -129,6 +129,10 @@ impl Context {
 /// # Errors
 ///
 /// As [`Context::locale`].
+///
+/// # Cancel safety
+///
+/// As [`Next::run`].
 pub async fn content_language(cx: &mut Context, next: Next<'_>) -> Result {
     let tag = cx.locale()?.tag().to_owned();
     let has_hook = cx.state::<UserHook>().is_ok();
