@@ -241,6 +241,11 @@ impl Server {
         self.memory("VmHWM:")
     }
 
+    /// The pages of files that the server has in memory now, such as those of its program, in bytes (`RssFile`).
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.memory("RssFile:")
+    }
+
     /// Limits the server to this much more address space than it has now (`RLIMIT_AS`).
     pub(crate) fn limit_address_space(&self, more_bytes: u64) {
         // A thread that begins to run under the limit may find no room for its stack, which ends the process.

@@ -50,7 +50,8 @@ pub(super) const fn is_available(coding: ContentCoding) -> bool {
 }
 
 /// The highest level of br and zstd. Above it, a page takes milliseconds and a compressor tens of MiB.
-pub(super) const FAST_LEVEL_MAX: u32 = 6;
+#[cfg(feature = "compression")]
+const FAST_LEVEL_MAX: u32 = 6;
 
 /// The memory of a compressor, measured with content of 1 MiB and rounded up.
 pub(super) const fn memory_bytes(kind: Kind) -> usize {
