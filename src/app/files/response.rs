@@ -10,6 +10,7 @@ use super::source::OpenFile;
 use crate::app::context::Context;
 use crate::app::response::accept_encoding::ContentCoding;
 use crate::app::response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
+use crate::app::response::vary;
 use crate::error::{HttpError, Result};
 use crate::message::{HeaderValue, HttpDate, Method, StatusCode, header};
 
@@ -20,7 +21,6 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
-const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
 
 /// A file, as one request gets it.
 pub(super) struct Choice {
@@ -126,7 +126,7 @@ impl Choice {
         }
         headers.set(header::ACCEPT_RANGES, BYTES);
         if self.varies {
-            headers.add(header::VARY, ACCEPT_ENCODING);
+            vary::add(headers, "Accept-Encoding");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+use percent_encoding::{percent_decode, utf8_percent_encode};
 
 use super::listing::{self, LISTED_MAX};
 use super::response::{CachePolicy, Choice};
@@ -17,24 +17,10 @@ use crate::app::context::Context;
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::request::percent::check_escapes;
 use crate::app::response::accept_encoding::{AcceptedCodings, ContentCoding};
+use crate::app::response::location::NO_URI;
 use crate::app::routing::{IntoRoute, Route};
 use crate::error::{HttpError, Result, bad_request};
 use crate::message::{HeaderValue, Headers, Method, StatusCode, header};
-
-/// What a redirect percent-encodes of a path that is percent-encoded already.
-///
-/// A browser reads a backslash as a slash, so `/\host` would lead to another host.
-const ENCODED_IN_LOCATION: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// Returns an error for a request that may not read this path.
 type Guard = Rc<dyn Fn(&Context, &str) -> Result>;
@@ -380,7 +366,7 @@ async fn is_current_version(cx: &Context, file: Option<&OpenFile>) -> bool {
 
 /// Answers 301 with the path of the request and a slash behind it, on this host.
 fn redirect_to_slash(cx: &mut Context) -> Result {
-    let mut location: String = utf8_percent_encode(cx.path(), ENCODED_IN_LOCATION).collect();
+    let mut location: String = utf8_percent_encode(cx.path(), NO_URI).collect();
     // Two slashes would begin the name of a host.
     if location.starts_with("//") || !location.starts_with('/') {
         return Err(not_found());
@@ -388,7 +374,7 @@ fn redirect_to_slash(cx: &mut Context) -> Result {
     location.push('/');
     if let Some(query) = cx.query() {
         location.push('?');
-        location.extend(utf8_percent_encode(query, ENCODED_IN_LOCATION));
+        location.extend(utf8_percent_encode(query, NO_URI));
     }
     cx.redirect(&location)?;
     cx.set_status(StatusCode::MOVED_PERMANENTLY);

@@ -9,8 +9,9 @@ use super::languages::Languages;
 use crate::app::application::Application;
 use crate::app::context::Context;
 use crate::app::handler::middleware::Next;
+use crate::app::response::vary;
 use crate::error::{Error, Result};
-use crate::message::{HeaderValue, header};
+use crate::message::header;
 
 /// Returns the code of the language that a user has chosen.
 type UserLocale = dyn Fn(&Context) -> Option<String>;
@@ -136,14 +137,13 @@ impl Context {
 pub async fn content_language(cx: &mut Context, next: Next<'_>) -> Result {
     let tag = cx.locale()?.tag().to_owned();
     let has_hook = cx.state::<UserHook>().is_ok();
-    let depends_on = if has_hook {
-        "Accept-Language, Cookie"
-    } else {
-        "Accept-Language"
-    };
     // Before the handler, so that error pages and flushed responses have them too.
     cx.set_header(header::CONTENT_LANGUAGE, tag)?;
-    cx.add_header(header::VARY, HeaderValue::from_static(depends_on))?;
+    let headers = &mut cx.response.head.headers;
+    vary::add(headers, "Accept-Language");
+    if has_hook {
+        vary::add(headers, "Cookie");
+    }
     next.run(cx).await;
     Ok(())
 }
