@@ -140,10 +140,11 @@ impl App {
             content,
         }) = route.endpoint(method)
         {
-            let refusal = content.as_ref().and_then(|rules| cx.apply_content_rules(rules).err());
-            let inner = match refusal {
-                None => InnerHandler::Endpoint(endpoint.as_ref()),
-                Some(error) => InnerHandler::BuiltIn(BuiltInResponse::Refused(error)),
+            let inner = match content {
+                Some(rules) if cx.apply_content_rules(rules).is_err() => {
+                    InnerHandler::BuiltIn(BuiltInResponse::ContentRefused { rules })
+                }
+                _ => InnerHandler::Endpoint(endpoint.as_ref()),
             };
             return Found { inner, chain };
         }

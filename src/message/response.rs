@@ -56,7 +56,9 @@ impl ResponseHead {
     /// Resets to 200 without fields and retains the memory.
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
-        self.reason = None;
+        if self.reason.is_some() {
+            self.reason = None;
+        }
         self.headers.clear();
         self.content_type = None;
     }

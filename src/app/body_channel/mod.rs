@@ -216,8 +216,7 @@ impl Channel {
         let wakers = (self.incoming.borrow_mut().reset(), self.outgoing.borrow_mut().reset());
         drop(wakers);
         let wakers = self.presence.borrow_mut().next_request();
-        // Nearly always empty, and this runs once a request.
-        if !wakers.is_empty() {
+        if let Some(wakers) = wakers {
             wake(wakers.into_iter().flatten());
         }
     }

@@ -19,10 +19,11 @@ impl PeerPresence {
         core::mem::take(&mut self.wakers)
     }
 
-    /// Ends the request; returns the wakers of tasks that still wait.
-    pub(super) fn next_request(&mut self) -> Vec<Option<Waker>> {
+    /// Ends the request; returns the wakers of tasks that still wait, which few requests have.
+    #[inline]
+    pub(super) fn next_request(&mut self) -> Option<Vec<Option<Waker>>> {
         self.is_gone = false;
         self.request = self.request.wrapping_add(1);
-        core::mem::take(&mut self.wakers)
+        (!self.wakers.is_empty()).then(|| core::mem::take(&mut self.wakers))
     }
 }

@@ -15,9 +15,10 @@ use super::endpoint::Endpoint;
 use crate::app::boxed::LocalBoxFuture;
 use crate::app::catch_panic::CatchPanic;
 use crate::app::context::Context;
-use crate::app::response::error_response::{ErrorResponder, finished};
+use crate::app::request::body_state::ContentRules;
+use crate::app::response::error_response::{ErrorResponder, failure};
 use crate::app::response::state::Completion;
-use crate::error::{Error, HttpError, Result};
+use crate::error::{HttpError, Result};
 use crate::message::{HeaderValue, Headers, StatusCode, header};
 
 /// Runs before and after the handlers of an application, a group or a route.
@@ -99,7 +100,7 @@ impl Next<'_> {
             (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };
         // Each level checks the response, so middleware further out already sees the error page of an invalid one.
-        if let Err(error) = finished(result).and_then(|()| cx.response.check(cx.head.method())) {
+        if let Some(error) = failure(cx, result) {
             errors.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
         }
         guard.is_done = true;
@@ -107,12 +108,14 @@ impl Next<'_> {
 }
 
 /// The innermost part of a request's chain.
+#[derive(Clone, Copy)]
 pub(in crate::app) enum InnerHandler<'a> {
     Endpoint(&'a dyn Endpoint),
     BuiltIn(BuiltInResponse<'a>),
 }
 
 /// A response that needs no handler of the application.
+#[derive(Clone, Copy)]
 pub(in crate::app) enum BuiltInResponse<'a> {
     NotFound,
     MethodNotAllowed {
@@ -122,7 +125,9 @@ pub(in crate::app) enum BuiltInResponse<'a> {
         allow: &'a HeaderValue,
     },
     /// The content breaks the rules of its route.
-    Refused(Error),
+    ContentRefused {
+        rules: &'a ContentRules,
+    },
 }
 
 impl BuiltInResponse<'_> {
@@ -133,7 +138,7 @@ impl BuiltInResponse<'_> {
                 .with_header(header::ALLOW, allow.clone())
                 .into()),
             Self::Options { allow } => cx.set_header(header::ALLOW, allow),
-            Self::Refused(error) => Err(error),
+            Self::ContentRefused { rules } => cx.apply_content_rules(rules),
         }
     }
 }

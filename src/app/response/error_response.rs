@@ -79,10 +79,10 @@ impl ErrorResponder<'_> {
         if !hides_page && let Some(page) = self.pages.error_page(cx, error.status()) {
             begin_error(cx, error, headers.clone());
             let written = catch_panic(self.shared, || page(cx, error)).flatten();
-            match finished(written).and_then(|()| cx.response.check(cx.head.method())) {
-                Ok(()) => return,
+            match failure(cx, written) {
+                None => return,
                 // The closure owns the fault, so formatting and dropping it happen inside the guard.
-                Err(fault) => {
+                Some(fault) => {
                     if let Err(panic) =
                         catch_panic(self.shared, move || tracing::error!("the error page failed: {fault:?}"))
                     {
@@ -96,9 +96,23 @@ impl ErrorResponder<'_> {
     }
 }
 
-/// Turns [`Finish`](crate::Finish) into success: the response is sent as written.
-pub(in crate::app) fn finished(result: Result) -> Result {
-    result.or_else(|error| if error.is_finish() { Ok(()) } else { Err(error) })
+/// Returns why the response cannot be sent as a handler or an error page left it.
+#[inline]
+pub(in crate::app) fn failure(cx: &mut Context, result: Result) -> Option<Error> {
+    match result.and_then(|()| cx.response.check(cx.head.method())) {
+        Ok(()) => None,
+        Err(error) => failure_unless_finish(cx, error),
+    }
+}
+
+/// With [`Finish`](crate::Finish) the response is sent as written.
+#[cold]
+fn failure_unless_finish(cx: &mut Context, error: Error) -> Option<Error> {
+    if error.is_finish() {
+        cx.response.check(cx.head.method()).err()
+    } else {
+        Some(error)
+    }
 }
 
 /// Discards the content and starts the response of an error, with its status and its fields.

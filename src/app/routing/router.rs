@@ -265,6 +265,7 @@ impl Router {
 impl CompiledRoute {
     /// The endpoint that serves a method. GET's endpoint also serves HEAD if it can and no other does (RFC 9110
     /// §9.3.2).
+    #[inline]
     pub(in crate::app) fn endpoint(&self, method: &Method) -> Option<&Served> {
         match self.serving(method) {
             None if *method == Method::HEAD => self.get_for_head().or(self.any_method.as_ref()),

@@ -138,7 +138,11 @@ impl ResponseWriter {
     }
 
     /// Writes the last content and the end of a response.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a function of one caller and one call, on the path of every response"
+    )]
+    #[inline(always)]
     pub(super) fn write_last(&mut self, wire: &mut Wire, content: &[u8], trailers: &Headers) -> Flow {
         let written = wire.machine.send_last(content, Some(trailers), &mut self.output);
         written.map_err(abort)
