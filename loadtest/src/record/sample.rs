@@ -113,6 +113,19 @@ pub(crate) struct Noise {
     pub(crate) stolen: f64,
 }
 
+impl Noise {
+    /// The disturbance above which a run is repeated and a record warns: 10 % of a core.
+    pub(crate) const DISTURBANCE_MAX: f64 = 0.1;
+
+    /// The share that disturbs the server's figures.
+    ///
+    /// The load's core does not count: the server's CPU time is judged, and the kernel's own work on a core that often
+    /// sleeps counts as that of others.
+    pub(crate) fn disturbance(self) -> f64 {
+        self.others_on_server_core.max(self.stolen)
+    }
+}
+
 /// The server's memory for idle connections, without the kernel's socket buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

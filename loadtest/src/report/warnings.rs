@@ -2,10 +2,7 @@
 
 use super::finding::Finding;
 use super::number;
-use crate::record::{Record, View};
-
-/// The share of a core above which a run counts as noisy.
-const NOISE_MAX: f64 = 0.1;
+use crate::record::{Noise, Record, View};
 
 /// Returns the record's remarks, and a warning about a single round.
 pub(super) fn remarks(record: &Record) -> Vec<Finding> {
@@ -84,7 +81,7 @@ pub(super) fn noise(record: &Record) -> Option<Finding> {
         load * 100.0,
         stolen * 100.0
     );
-    let is_noisy = server.max(load).max(stolen) > NOISE_MAX;
+    let is_noisy = noises().any(|noise| noise.disturbance() > Noise::DISTURBANCE_MAX);
     Some(match is_noisy {
         true => Finding::warning(
             "Noise:",
@@ -98,7 +95,7 @@ pub(super) fn noise(record: &Record) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::record::tests::record;
-    use crate::record::{Connections, FanOut, Noise};
+    use crate::record::{Connections, FanOut};
 
     #[test]
     fn failures_are_warnings() {
@@ -143,11 +140,16 @@ mod tests {
     fn noise_above_the_limit_is_a_warning() {
         let mut record = record();
         assert_eq!(noise(&record), None, "the record has no noise figures");
-        for (share, is_warning) in [(0.02, false), (0.2, true)] {
+        for (server, load, stolen, is_warning) in [
+            (0.02, 0.0, 0.0, false),
+            (0.0, 0.6, 0.0, false),
+            (0.2, 0.0, 0.0, true),
+            (0.0, 0.0, 0.2, true),
+        ] {
             record.samples.first_mut().unwrap().noise = Some(Noise {
-                others_on_server_core: share,
-                others_on_load_core: 0.0,
-                stolen: 0.0,
+                others_on_server_core: server,
+                others_on_load_core: load,
+                stolen,
             });
             assert_eq!(noise(&record).unwrap().is_warning, is_warning);
         }
