@@ -1,7 +1,7 @@
 //! Bytes received on a stream, of either driver, or copied out of its buffer to be kept.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use super::epoll::Pooled;
 use super::io_uring::Provided;
@@ -80,6 +80,18 @@ impl Deref for Received {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
+            Buffer::Provided(bytes) => bytes,
+            Buffer::Pooled(bytes) => bytes,
+            Buffer::Owned(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Received {
+    /// Returns the bytes to be overwritten in place, by a decryption for example.
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
             Buffer::Provided(bytes) => bytes,
             Buffer::Pooled(bytes) => bytes,
             Buffer::Owned(bytes) => bytes,

@@ -1,6 +1,6 @@
 //! Bytes received by recv(2), in a buffer that returns to the shard's pool when dropped.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use super::Epoll;
@@ -25,6 +25,12 @@ impl Deref for Pooled {
 
     fn deref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 

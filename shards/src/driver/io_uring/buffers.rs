@@ -5,6 +5,7 @@
 //! last in, first out: a lightly loaded shard keeps receiving into memory still in its cache. While connections are
 //! parked for lack of a buffer, all free ones are published.
 
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::IoUring;
@@ -18,7 +19,8 @@ pub(super) const GROUP: u16 = 0;
 /// The number of a buffer.
 pub(super) type BufferId = u16;
 
-/// The memory of the buffers, shared with every holder and written by the kernel only.
+/// The memory of the buffers, shared with every holder: written by the kernel while a buffer is published, and by its
+/// holder while it is held.
 #[derive(Debug)]
 pub(super) struct BufferMemory {
     pages: Pages,
@@ -54,6 +56,14 @@ impl BufferMemory {
     /// The buffer is held: the kernel reported it with at least `length` bytes, and it is not published again before the
     /// returned slice is gone.
     pub(super) unsafe fn received(&self, buffer: BufferId, length: usize) -> &[u8] {
+        let bytes = self.place(buffer, length);
+        // SAFETY: the place lies inside the pages, which live as long as `self`; they were zeroed when allocated, so
+        // every byte is initialised; and the caller promises that the kernel does not write to this buffer meanwhile.
+        unsafe { bytes.as_ref() }
+    }
+
+    /// Returns where the first `length` bytes of a buffer are, at most the whole buffer.
+    pub(super) fn place(&self, buffer: BufferId, length: usize) -> NonNull<[u8]> {
         let offset = usize::from(buffer) * self.buffer_bytes;
         let length = length.min(self.buffer_bytes);
         debug_assert!(
@@ -62,10 +72,7 @@ impl BufferMemory {
         );
         // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
         let start = unsafe { self.pages.start().add(offset) };
-        // SAFETY: the range lies inside the pages (above), the pages live as long as `self`, they were zeroed when
-        // allocated so every byte is initialised, and the caller promises that the kernel does not write to this buffer
-        // meanwhile.
-        unsafe { std::slice::from_raw_parts(start.as_ptr(), length) }
+        NonNull::slice_from_raw_parts(start, length)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bytes received through the ring: a view of the buffer the kernel received into.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use super::buffers::BufferId;
 use super::ring::SharedRing;
@@ -26,6 +26,16 @@ impl Deref for Provided {
         // SAFETY: `self` holds the buffer with this length (see `new`) and returns it only in its drop, after which no
         // borrow of `self` exists.
         unsafe { self.ring.uring.memory.received(self.buffer, self.length as usize) }
+    }
+}
+
+impl DerefMut for Provided {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let mut bytes = self.ring.uring.memory.place(self.buffer, self.length as usize);
+        // SAFETY: the place lies inside the pages, which live as long as the ring that `self` owns a share of; they were
+        // zeroed when allocated, so every byte is initialised. `self` is the only holder of the buffer (see `new`): the
+        // kernel gets it back in the drop alone, and every other slice of it borrows from `self`.
+        unsafe { bytes.as_mut() }
     }
 }
 
