@@ -69,6 +69,7 @@ pub use shard::shard::Shard;
 pub use shard::wait_list::{Wait, WaitList};
 pub use start::builder::Builder;
 pub use start::launch::{Shards, Stopper};
+pub use start::reload::{Reload, ReloadError, Reloader, Replacement};
 pub use start::signal::Stop;
 pub use start::systemd::{InheritedError, InheritedListener, inherited_listeners};
 pub use start::{doctor, placement, preflight};

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::placement::Placement;
 use super::preflight::{Needs, PreflightError, explain_ring_refusal};
+use super::reload::{Reload, Reloader, Reloads};
 use super::select_driver::SelectedDriver;
 use super::shard_exits::{ExitEvent, await_exits};
 use super::signal::{Stop, StopSignals};
@@ -67,6 +68,7 @@ pub struct Shards {
     exits: (Sender<ExitEvent>, Receiver<ExitEvent>),
     pool: BlockingPool,
     invocations: Mesh<Invocation>,
+    reloads: Reloads,
 }
 
 impl Shards {
@@ -91,7 +93,21 @@ impl Shards {
             exits: channel(),
             pool,
             invocations,
+            reloads: Reloads::new(),
         }
+    }
+
+    /// Registers a part that SIGHUP and a [`Reloader`] reload.
+    ///
+    /// SIGHUP does so if [`stop_on_signals`](crate::Builder::stop_on_signals) is set. Without a part it ends the process.
+    pub fn reload(&mut self, part: impl Reload + 'static) {
+        self.reloads.register(Box::new(part));
+    }
+
+    /// Returns a handle that reloads the registered parts from any thread.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloads.reloader()
     }
 
     /// Returns the number of shards.
@@ -159,13 +175,17 @@ impl Shards {
     /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a
     /// shard did not stop in time. The thread of an overdue shard is abandoned and ends with the process.
     #[track_caller]
-    pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
+    pub fn run<M, F>(mut self, main: M) -> Result<(), LaunchError>
     where
         M: Fn(Shard) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let place = Location::caller();
         let signals = self.signals()?;
+        let reloads = std::mem::replace(&mut self.reloads, Reloads::new());
+        reloads
+            .start()
+            .map_err(|error| LaunchError::Settings(format!("could not start the thread of reloads: {error}")))?;
         let main = Arc::new(main);
         let (reports, reported) = channel();
         let mut threads = Vec::with_capacity(self.count());
@@ -228,7 +248,9 @@ impl Shards {
             return Ok(None);
         }
         let stopper = self.stopper();
-        StopSignals::listen(move |stop| stopper.stop(stop))
+        let reloader = (!self.reloads.are_empty()).then(|| self.reloads.reloader());
+        let on_hangup = reloader.map(|reloader| move || reloader.request());
+        StopSignals::listen(move |stop| stopper.stop(stop), on_hangup)
             .map(Some)
             .map_err(|error| LaunchError::Settings(format!("could not handle SIGTERM and SIGINT: {error}")))
     }

@@ -5,6 +5,7 @@ pub mod doctor;
 pub(crate) mod launch;
 pub mod placement;
 pub mod preflight;
+pub(crate) mod reload;
 pub(crate) mod select_driver;
 pub(crate) mod shard_exits;
 pub(crate) mod signal;

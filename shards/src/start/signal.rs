@@ -1,9 +1,10 @@
-//! SIGTERM and SIGINT stop the process: the first signal gracefully, every later one immediately.
+//! SIGTERM and SIGINT stop the process: the first signal gracefully, every later one immediately. SIGHUP reloads, if
+//! there is something to reload.
 //!
 //! Why a thread: a signal handler may call almost nothing. So signal-hook's handler only stores the number; a thread
 //! reads it and calls back.
 //!
-//! Invariant: while no [`StopSignals`] is alive, both signals have their default effect and end the process. So a
+//! Invariant: while no [`StopSignals`] is alive, the signals have their default effect and end the process. So a
 //! server that has finished, or failed while stopping, can always be killed.
 //!
 //! SIGPIPE needs no handling here: Rust's runtime ignores it before `main`. Every send also sets `MSG_NOSIGNAL`, for
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 /// How firmly a shard is asked to stop.
@@ -26,7 +27,7 @@ pub enum Stop {
     Now,
 }
 
-/// Listens to SIGTERM and SIGINT until it is dropped.
+/// Listens to SIGTERM and SIGINT, and to SIGHUP if it has an effect, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     handle: Handle,
@@ -36,14 +37,17 @@ pub(crate) struct StopSignals {
 /// Whether a [`StopSignals`] is alive.
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Whether the two signals have their default effect; read inside the signal handler.
+/// Whether the signals that stop have their default effect; read inside the signal handler.
 ///
 /// signal-hook cannot return a handled signal to the kernel. Without this flag both signals would be ignored from the
 /// end of the first listener to the end of the process.
 static DEFAULT_APPLIES: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
+/// The same of SIGHUP, which the first listener with something to reload handles.
+static HANGUP_DEFAULT_APPLIES: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
 impl StopSignals {
-    /// Starts listening; `on_stop` runs on a thread of its own, once per signal.
+    /// Starts listening; `on_stop` runs on a thread of its own, once per signal, and so does `on_hangup` for SIGHUP.
     ///
     /// Call it before the calling thread is pinned: the new thread inherits the affinity. Two signals of one kind within
     /// microseconds may count as one, because the kernel does not queue them.
@@ -52,26 +56,39 @@ impl StopSignals {
     ///
     /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket
     /// pair or a thread.
-    pub(crate) fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn listen(
+        on_stop: impl Fn(Stop) + Send + 'static,
+        on_hangup: Option<impl Fn() + Send + 'static>,
+    ) -> io::Result<Self> {
         // Two listeners would each get every signal and stop the process twice.
         if LISTENING.swap(true, Ordering::AcqRel) {
             let reason = "this process already handles SIGTERM and SIGINT";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
         }
         let listening = Listening;
-        let default_applies = default_actions()?;
+        let default_applies = default_actions(&DEFAULT_APPLIES, &[SIGTERM, SIGINT])?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let handle = signals.handle();
         // Only now that the handler is installed, so that no signal is lost in between.
         default_applies.store(false, Ordering::SeqCst);
+        if on_hangup.is_some() {
+            let default_applies = default_actions(&HANGUP_DEFAULT_APPLIES, &[SIGHUP])?;
+            signals.add_signal(SIGHUP)?;
+            default_applies.store(false, Ordering::SeqCst);
+        }
         let thread = thread::Builder::new()
             .name("squall-signals".to_owned())
             .spawn(move || {
                 let _until_the_thread_ends = listening;
                 let mut stop = Stop::Graceful;
-                for _ in signals.forever() {
-                    on_stop(stop);
-                    stop = Stop::Now;
+                for signal in signals.forever() {
+                    match &on_hangup {
+                        Some(on_hangup) if signal == SIGHUP => on_hangup(),
+                        _ => {
+                            on_stop(stop);
+                            stop = Stop::Now;
+                        }
+                    }
                 }
             })?;
         Ok(Self {
@@ -106,21 +123,23 @@ impl Drop for Listening {
 }
 
 fn let_the_default_apply() {
-    if let Some(default_applies) = DEFAULT_APPLIES.get() {
-        default_applies.store(true, Ordering::SeqCst);
+    for default_applies in [&DEFAULT_APPLIES, &HANGUP_DEFAULT_APPLIES] {
+        if let Some(default_applies) = default_applies.get() {
+            default_applies.store(true, Ordering::SeqCst);
+        }
     }
 }
 
 /// Registers, once per process, the handlers that apply the default effect while the flag is set.
-fn default_actions() -> io::Result<&'static AtomicBool> {
-    if let Some(registered) = DEFAULT_APPLIES.get() {
+fn default_actions(flag: &'static OnceLock<Arc<AtomicBool>>, signals: &[i32]) -> io::Result<&'static AtomicBool> {
+    if let Some(registered) = flag.get() {
         return Ok(registered);
     }
     let default_applies = Arc::new(AtomicBool::new(true));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&default_applies))?;
+    for signal in signals {
+        signal_hook::flag::register_conditional_default(*signal, Arc::clone(&default_applies))?;
     }
-    Ok(DEFAULT_APPLIES.get_or_init(|| default_applies))
+    Ok(flag.get_or_init(|| default_applies))
 }
 
 #[cfg(test)]
@@ -172,7 +191,7 @@ mod tests {
     fn the_first_signal_is_graceful_and_every_later_one_means_now() {
         if child_role().is_some() {
             let (send, stops) = channel::unbounded();
-            let _signals = StopSignals::listen(move |stop| send.send(stop).unwrap()).unwrap();
+            let _signals = StopSignals::listen(move |stop| send.send(stop).unwrap(), None::<fn()>).unwrap();
             println!("\nready");
             stops.iter().take(3).for_each(|stop| println!("{stop:?}"));
             return;
@@ -187,13 +206,39 @@ mod tests {
     }
 
     #[test]
+    fn a_hangup_reloads_while_something_can_be_reloaded_and_ends_the_process_otherwise() {
+        if child_role().is_some() {
+            let (send, hangups) = channel::unbounded();
+            let signals = StopSignals::listen(|_| (), Some(move || send.send(()).unwrap())).unwrap();
+            println!("\nready");
+            hangups.iter().take(2).for_each(|()| println!("hung up"));
+            drop(signals);
+            let _signals = StopSignals::listen(|_| (), None::<fn()>).unwrap();
+            println!("\nnothing to reload");
+            loop {
+                thread::park();
+            }
+        }
+        let mut child =
+            Signalled::start("a_hangup_reloads_while_something_can_be_reloaded_and_ends_the_process_otherwise");
+        child.expect("ready");
+        for _ in 0..2 {
+            child.signal(Signal::HUP);
+            child.expect("hung up");
+        }
+        child.expect("nothing to reload");
+        child.signal(Signal::HUP);
+        assert_eq!(child.ending_signal(), Some(SIGHUP));
+    }
+
+    #[test]
     fn after_the_listener_is_dropped_a_signal_ends_the_process_again() {
         if child_role().is_some() {
             let (send, stops) = channel::unbounded();
             for _ in 0..2 {
                 let send = send.clone();
-                let signals = StopSignals::listen(move |stop| send.send(stop).unwrap()).unwrap();
-                let second = StopSignals::listen(|_| ()).unwrap_err();
+                let signals = StopSignals::listen(move |stop| send.send(stop).unwrap(), None::<fn()>).unwrap();
+                let second = StopSignals::listen(|_| (), None::<fn()>).unwrap_err();
                 assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
                 println!("\nready");
                 assert_eq!(stops.recv(), Ok(Stop::Graceful));
@@ -223,11 +268,11 @@ mod tests {
                 drop(take.recv().unwrap());
                 send.send(stop).unwrap();
             };
-            give.send(StopSignals::listen(on_stop).unwrap()).unwrap();
+            give.send(StopSignals::listen(on_stop, None::<fn()>).unwrap()).unwrap();
             println!("\nready");
             assert_eq!(stops.recv(), Ok(Stop::Graceful));
             assert!(stops.recv().is_err(), "the callback is dropped with its thread");
-            let mut signals = StopSignals::listen(|_| panic!("on purpose")).unwrap();
+            let mut signals = StopSignals::listen(|_| panic!("on purpose"), None::<fn()>).unwrap();
             println!("\nready");
             assert!(signals.thread.take().unwrap().join().is_err());
             println!("\npanicked");
