@@ -83,7 +83,7 @@ impl Reloads {
         }
     }
 
-    /// Starts the thread, which ends with the last [`Reloader`]; without a part there is none.
+    /// Starts the thread, which ends with the last [`Reloader`]; without a part it starts none.
     ///
     /// # Errors
     ///
