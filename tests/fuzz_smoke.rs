@@ -20,6 +20,9 @@ mod pubsub;
 #[path = "../fuzz/files.rs"]
 mod files;
 
+#[path = "../fuzz/proxy.rs"]
+mod proxy;
+
 #[cfg(feature = "locale")]
 #[path = "../fuzz/languages.rs"]
 mod languages;
@@ -74,6 +77,11 @@ fn topics() {
 #[test]
 fn conditions() {
     smoke("conditions", files::conditions);
+}
+
+#[test]
+fn proxy_header() {
+    smoke("proxy_header", proxy::header);
 }
 
 #[cfg(feature = "locale")]

@@ -3,7 +3,7 @@
 use crate::source::{Finding, Source, closing_brace, has_word, lines, top_level};
 
 /// The imports that are allowed, by the first name after `crate::` in `src/`: each folder or file, and the layers below it.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("settings", &[]),
     ("memory", &[]),
     ("message", &["memory"]),
@@ -11,6 +11,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("http1", &["memory", "message", "settings", "error"]),
     ("websocket", &["memory", "message", "settings", "error"]),
     ("pubsub", &["memory", "message", "settings", "error"]),
+    ("proxy_protocol", &["message"]),
     // Applications run on every version of HTTP, so they name none.
     (
         "app",
@@ -41,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
             "http1",
             "websocket",
             "pubsub",
+            "proxy_protocol",
             "app",
             "transport",
         ],
