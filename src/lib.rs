@@ -51,6 +51,8 @@ mod error;
 pub mod http1;
 mod memory;
 pub mod message;
+#[doc(hidden)]
+pub mod proxy_protocol;
 pub mod pubsub;
 #[cfg(feature = "serve")]
 mod server;
@@ -75,6 +77,8 @@ pub use bytes::Bytes;
 pub use client::{ClientOptions, WebSocketClient, connect};
 pub use cookie::{self, Cookie, SameSite};
 pub use error::{Error, Finish, HttpError, IntoStatus, Result, ResultExt};
+#[cfg(feature = "rustls")]
+pub use server::Tls;
 #[cfg(feature = "serve")]
 pub use server::{
     BoundServer, InvalidWatermarks, MemoryWatermarks, Options, OutsidePublish, OutsidePublishConfirmed, Publisher,
@@ -87,7 +91,7 @@ pub use websocket::SendError;
 /// Middleware that comes with Squall, for [`Application::middleware`], [`Routes::middleware`] and
 /// [`Route::middleware`](routing::Route::middleware).
 pub mod middleware {
-    pub use crate::app::{Compression, add_slash, etag, remove_slash};
+    pub use crate::app::{Compression, Hsts, RedirectToHttps, add_slash, etag, hsts, redirect_to_https, remove_slash};
 }
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
@@ -138,6 +142,9 @@ mod documents {
     mod templates {}
     #[doc = include_str!("../docs/guide/testing.md")]
     mod testing {}
+    #[cfg(feature = "rustls")]
+    #[doc = include_str!("../docs/guide/tls.md")]
+    mod tls {}
     #[doc = include_str!("../docs/guide/uploads.md")]
     mod uploads {}
     #[doc = include_str!("../docs/guide/websockets-and-topics.md")]

@@ -78,6 +78,13 @@ impl Application {
         self
     }
 
+    /// Adds middleware around all that the application has.
+    #[cfg(feature = "serve")]
+    pub(crate) fn outermost<M: Middleware>(mut self, middleware: M) -> Self {
+        self.chain.insert(0, Rc::new(middleware));
+        self
+    }
+
     /// Adds a value that handlers get by its type, with [`Context::state`](super::Context::state).
     ///
     /// It belongs to this shard alone, so it may be a `Cell` or a `RefCell`.

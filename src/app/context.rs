@@ -19,7 +19,7 @@ use super::shared::Shared;
 #[cfg(feature = "locale")]
 use super::views::locale::Locale;
 use crate::error::Result;
-use crate::message::RequestHead;
+use crate::message::{RequestHead, TlsInfo};
 
 /// How many bytes an idle context retains for a request's head: 16 KiB. Browsers send 0.5 to 2 KiB.
 const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -38,6 +38,8 @@ pub struct Context {
     pub(super) channel: Rc<Channel>,
     pub(super) head: RequestHead,
     pub(super) peer: Peer,
+    /// The TLS connection, if there is one.
+    pub(super) tls: Option<Rc<TlsInfo>>,
     /// The index of the route that matched.
     pub(super) route: Option<usize>,
     /// The position of each parameter of that route in the path.
@@ -59,6 +61,7 @@ impl Context {
             channel: Rc::new(Channel::default()),
             head: RequestHead::new(),
             peer: Peer::default(),
+            tls: None,
             route: None,
             params: Vec::new(),
             body: RequestBody::new(shared.limits().max_body_bytes),

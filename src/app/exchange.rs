@@ -18,6 +18,8 @@ use super::request::client_address::Peer;
 use super::response::state::Completion;
 use super::shared::Shared;
 use super::websocket::Upgrade;
+#[cfg(feature = "rustls")]
+use crate::message::TlsInfo;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};
 
 /// One request and its response.
@@ -82,6 +84,12 @@ impl Exchange {
     /// Sets the sender of all later requests.
     pub fn set_peer(&mut self, peer: Peer) {
         self.context.peer = peer;
+    }
+
+    /// Sets the TLS connection of all later requests.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn set_tls(&mut self, tls: Option<Rc<TlsInfo>>) {
+        self.context.tls = tls;
     }
 
     /// Returns what to send, once [`App::respond`](super::App::respond) is ready.

@@ -35,6 +35,7 @@ pub use application::{Application, BuildError};
 pub use context::Context;
 pub use files::static_files::StaticFiles;
 pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
+pub use handler::https::{Hsts, RedirectToHttps, hsts, redirect_to_https};
 pub use handler::middleware::{Middleware, Next};
 pub use handler::request_handler::RequestHandler;
 pub use handler::slashes::{add_slash, remove_slash};
@@ -64,6 +65,8 @@ pub use dispatch::App;
 pub use exchange::{Exchange, Outcome};
 #[doc(hidden)]
 pub use exchange_task::ExchangeTask;
+#[cfg(feature = "serve")]
+pub(crate) use files::acme_challenges::AcmeChallenges;
 #[doc(hidden)]
 pub use files::ranges::{RANGES_MAX, RequestedRanges};
 #[doc(hidden)]

@@ -128,6 +128,12 @@ impl Shared {
         open_all(&self.static_routes, &**self.files.get_or_init(|| source))
     }
 
+    /// Whether the peer is a proxy whose word about its clients counts.
+    #[cfg(feature = "serve")]
+    pub(crate) fn trusts(&self, peer: &super::request::client_address::Peer) -> bool {
+        self.trusted_proxies.trusts(peer)
+    }
+
     /// The file system; `None` if no server runs this application.
     pub(super) fn file_source(&self) -> Option<&dyn FileSource> {
         self.files.get().map(Rc::as_ref)

@@ -19,6 +19,7 @@ mod media_type;
 mod reason;
 mod request;
 mod response;
+mod tls_info;
 
 pub(crate) use authority::{default_port, host_and_port};
 pub use body::{Body, BodyStream, BoxError};
@@ -35,3 +36,4 @@ pub use reason::ReasonPhrase;
 pub use request::RequestHeadBuilder;
 pub use request::{Fields, RequestHead, TargetForm, Version};
 pub use response::{ResponseHead, has_no_content};
+pub use tls_info::TlsInfo;

@@ -8,10 +8,14 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use squall_shards::{Listener, Stop, Stream, spawn_detached};
+use squall_shards::{GateGuard, Listener, Stop, Stream, spawn_detached};
 
-use super::serve::serve;
+use super::accepted::{Accepted, Entry};
+use super::proxied;
+use super::serve::{serve, serve_accepted};
 use super::shard::ShardServer;
+#[cfg(feature = "rustls")]
+use super::tls::entry as tls_entry;
 use crate::memory;
 use crate::transport::socket::Socket;
 
@@ -25,10 +29,6 @@ const TABLE_BYTES_PER_CONNECTION: usize = 512;
 
 /// The shortest time between two log lines about a full shard. 10 s: an operator sees soon enough whether it lasts.
 const FULL_LOG_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The response to a connection for which the process has no descriptor or no memory.
-const OVERLOAD_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 35\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: server overloaded, retry later";
 
 /// Checks memory before connections are accepted.
 struct Admission {
@@ -97,8 +97,8 @@ impl FullLog {
 /// # Errors
 ///
 /// The listening socket is broken.
-pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::io::Result<()> {
-    listener.shed_with(OVERLOAD_RESPONSE);
+pub(super) async fn accept(listener: Listener, entry: Entry, server: Rc<ShardServer>) -> std::io::Result<()> {
+    listener.shed_with(entry.overload_response());
     let (mut admission, mut full) = (Admission::new(), FullLog::new());
     while let Some(stream) = unless_stopped(Stop::Graceful, &server, listener.accept())
         .await
@@ -120,12 +120,12 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
         }
         // This connection waits here, later ones in the backlog. A stop meanwhile ends the wait, and all of them are served.
         unless_stopped(Stop::Graceful, &server, server.wait_for_capacity()).await;
-        start(stream, &server);
+        start(stream, entry, &server);
     }
     server.begin_draining();
     let mut serve_late = |stream| {
         if admission.admits(server.gate.count()) {
-            start(stream, &server);
+            start(stream, entry, &server);
         }
     };
     // The first call refuses new connections; those that clients have begun are still served.
@@ -150,9 +150,31 @@ async fn unless_stopped<T>(stop: Stop, server: &ShardServer, wait: impl Future<O
     .await
 }
 
-fn start(stream: Stream, server: &Rc<ShardServer>) {
-    if let Ok(guard) = server.gate.enter() {
-        spawn_detached(serve(Socket::from(stream), Rc::clone(server), guard));
+fn start(stream: Stream, entry: Entry, server: &Rc<ShardServer>) {
+    let Ok(guard) = server.gate.enter() else { return };
+    let server = Rc::clone(server);
+    match entry {
+        _ if server.config.own.proxy_protocol => spawn_detached(start_proxied(stream, entry, server, guard)),
+        Entry::Plain => spawn_detached(serve(Socket::from(stream), server, guard)),
+        #[cfg(feature = "rustls")]
+        Entry::Tls => spawn_detached(tls_entry::accept(stream.into(), server, guard)),
+    }
+}
+
+/// Serves a connection that may begin with the PROXY protocol.
+async fn start_proxied(stream: Stream, entry: Entry, server: Rc<ShardServer>, guard: GateGuard) {
+    let Some(accepted) = proxied::accept(stream, &server).await else {
+        return;
+    };
+    begin(accepted, entry, server, guard).await;
+}
+
+/// Serves a connection from its first byte that no proxy has sent.
+async fn begin(accepted: Accepted, entry: Entry, server: Rc<ShardServer>, guard: GateGuard) {
+    match entry {
+        Entry::Plain => serve_accepted(accepted, server, guard).await,
+        #[cfg(feature = "rustls")]
+        Entry::Tls => tls_entry::accept(accepted, server, guard).await,
     }
 }
 

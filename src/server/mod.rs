@@ -3,9 +3,11 @@
 //! A connection's path: [`accept`] accepts it, and [`http1`] reads its requests one after another, runs the application
 //! for each and writes the response. After a 101, it hands the connection to [`websocket`]. [`broadcast`] carries
 //! published messages between shards, and [`files`] reads static files. [`shard`] holds what the connections of one
-//! shard share. [`memory`] acts when memory is short.
+//! shard share. [`memory`] acts when memory is short. [`tls`] has certificates, and the handshakes before HTTP.
 
 mod accept;
+mod accepted;
+mod bind;
 mod broadcast;
 mod config;
 mod files;
@@ -14,22 +16,25 @@ mod http1;
 mod in_process;
 mod memory;
 mod operator_log;
+mod proxied;
 mod runtime;
 mod serve;
 mod shard;
 mod state;
 mod temporary_file;
+mod tls;
 mod websocket;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use squall_shards::{
-    BindError, Builder, Closing, Driver, InheritedListener, LaunchError, Listeners, Mesh, Shard, ShardId, Shards, Stop,
-    Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
+    Builder, Closing, Driver, LaunchError, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep,
+    spawn_detached, spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
@@ -38,18 +43,29 @@ pub use config::options::Options;
 pub(crate) use in_process::InProcess;
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 pub use state::ServerRemote;
+#[cfg(feature = "rustls")]
+pub use tls::builder::Tls;
 
-use crate::app::{Application, BuildError, TrustedProxies, parse_pattern};
+#[cfg(feature = "rustls")]
+use crate::app::RedirectToHttps;
+use crate::app::{AcmeChallenges, Application, BuildError, TrustedProxies, parse_pattern};
 use crate::error::{Error, Result};
 use crate::http1::http1_setters;
 use crate::pubsub::{self, LogLimits, TopicOptions, history_setters, pubsub_setters};
 use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
+use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
-use config::{ListenAddress, OwnSettings, ServerConfig, own_setters};
+use config::{OwnSettings, ServerConfig, own_setters};
 use files::ShardFiles;
 use memory::pressure::Budget;
 use shard::ShardServer;
+#[cfg(feature = "rustls")]
+use tls::policies::{Policies, PolicySource};
+#[cfg(feature = "rustls")]
+use tls::reload::CertificateReload;
+#[cfg(feature = "rustls")]
+use tls::shard::ShardTls;
 
 /// Builds the application of one shard, on that shard.
 type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
@@ -108,12 +124,24 @@ impl Server {
 
     /// Adds a listen address: `127.0.0.1:8888`, `:8888`, `[::]:80`, `unix:/run/app.sock` or `systemd`.
     ///
+    /// Behind `https://` the address speaks TLS, behind `http://` it does not. An address without either speaks TLS if the
+    /// server has a certificate; a Unix socket then stays plain.
+    ///
     /// [`run`](Self::run) and [`bind`](Self::bind) return an error if the address cannot be parsed.
     pub fn listen(mut self, address: impl AsRef<str>) -> Self {
         match address.as_ref().parse() {
             Ok(address) => self.config.listen.push(address),
             Err(error) => self.invalid = self.invalid.or_else(|| Some(Error::from(error))),
         }
+        self
+    }
+
+    /// Gives the server certificates, so that it speaks TLS on `https://` addresses and on those without a scheme.
+    ///
+    /// It replaces the flags `--tls-cert`, `--tls-key`, `--tls-client-ca` and `--tls-self-signed`.
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.config.tls = Some(tls);
         self
     }
 
@@ -201,6 +229,14 @@ impl Server {
         }
         let config = &self.config;
         config.check()?;
+        #[cfg(feature = "rustls")]
+        let source = PolicySource::of(config)?.map(Arc::new);
+        #[cfg(feature = "rustls")]
+        let policies = source
+            .as_ref()
+            .map(|source| source.read_at_start())
+            .transpose()?
+            .map(Arc::new);
         let mut builder = Builder::new()
             .driver(config.own.driver)
             .spin(config.own.spin)
@@ -211,14 +247,24 @@ impl Server {
         if let Some(count) = config.own.shards {
             builder = builder.shards(count);
         }
-        let shards = builder.build()?;
+        #[cfg_attr(
+            not(feature = "rustls"),
+            expect(unused_mut, reason = "only certificates are reloaded")
+        )]
+        let mut shards = builder.build()?;
+        #[cfg(feature = "rustls")]
+        if let Some(source) = source {
+            let remote = shards.remote();
+            shards.reload(CertificateReload { source, remote });
+        }
         let count = NonZeroUsize::new(shards.count()).unwrap_or(NonZeroUsize::MIN);
         // Refuse a start without memory before a port is bound.
         let budget = Budget::open(config, count)?;
         let mut listeners = Vec::new();
-        for address in &config.listen {
-            bind(address, &shards, config, &mut listeners)?;
+        for listen in &config.listen {
+            bind::bind(listen, &shards, config, &mut listeners)?;
         }
+        bind::check_redirect(config, &listeners)?;
         let mut config = self.config;
         // The memory for topics is divided by the number of shards, which is known only now.
         memory::pressure::bound_topics(&mut config, count);
@@ -229,6 +275,8 @@ impl Server {
             mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
+            #[cfg(feature = "rustls")]
+            policies,
             #[cfg(feature = "testing")]
             in_process: None,
         })
@@ -278,48 +326,6 @@ impl fmt::Debug for Server {
     }
 }
 
-fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listeners: &mut Vec<Listeners>) -> Result {
-    let (count, known) = (shards.count(), listeners.len());
-    match address {
-        ListenAddress::Tcp(address) => {
-            let bound = match config.own.share_port {
-                true => Listeners::bind_tcp_shared(*address, count)?,
-                false => Listeners::bind_tcp(*address, count)?,
-            };
-            if config.own.steer_by_cpu {
-                bound.steer_by_cpu(shards.cpus())?;
-            }
-            listeners.push(bound);
-        }
-        ListenAddress::Unix(path) => listeners.push(Listeners::bind_unix(path, config.own.unix_socket_mode, count)?),
-        ListenAddress::Systemd => {
-            let inherited = inherited_listeners()?;
-            if inherited.is_empty() {
-                return Err(Error::new(
-                    "could not listen on systemd's sockets: LISTEN_FDS is not set for this process; start it from a socket unit",
-                ));
-            }
-            for listener in inherited {
-                listeners.push(inherit(listener, count)?);
-            }
-        }
-    }
-    for bound in listeners.iter().skip(known) {
-        // Some kernels lack the option (gVisor); a server without this bound still serves.
-        if let Err(error) = bound.limit_unsent(config.own.max_unsent_bytes) {
-            tracing::warn!(%error, "could not set TCP_NOTSENT_LOWAT; unsent bytes per connection are unbounded");
-        }
-    }
-    Ok(())
-}
-
-fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, BindError> {
-    match listener {
-        InheritedListener::Tcp(listener) => Listeners::inherit_tcp(listener, shards),
-        InheritedListener::Unix(listener) => Listeners::inherit_unix(listener, shards),
-    }
-}
-
 /// A server that listens and does not serve yet.
 ///
 /// New connections wait in the kernel's backlog until [`run`](Self::run).
@@ -328,10 +334,13 @@ pub struct BoundServer {
     factory: Factory,
     config: ServerConfig,
     shards: Shards,
-    listeners: Vec<Listeners>,
+    listeners: Vec<Bound>,
     mesh: Mesh<ShardMessage>,
     /// `None` if the kernel does not report how much memory the process holds.
     budget: Option<Arc<Budget>>,
+    /// The policies of TLS.
+    #[cfg(feature = "rustls")]
+    policies: Option<Arc<Policies>>,
     /// Set if a test client makes the connections.
     #[cfg(feature = "testing")]
     in_process: Option<in_process::Reports>,
@@ -340,7 +349,7 @@ pub struct BoundServer {
 impl BoundServer {
     /// Returns the bound TCP addresses, with the ports that the kernel picked for port 0.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
-        self.listeners.iter().filter_map(Listeners::tcp_address)
+        self.listeners.iter().filter_map(|bound| bound.listeners.tcp_address())
     }
 
     /// Returns the first bound TCP address, with the port that the kernel picked for port 0.
@@ -360,6 +369,14 @@ impl BoundServer {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.shards.stopper()
+    }
+
+    /// Returns a handle that reloads certificates from any thread, as SIGHUP does.
+    ///
+    /// All files are read and checked before anything is replaced. Connections go on, and new ones get what is new.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.shards.reloader()
     }
 
     /// Returns a handle that runs closures on the shards from any thread, with their state or without.
@@ -387,10 +404,14 @@ impl BoundServer {
             listeners,
             mesh,
             budget,
+            #[cfg(feature = "rustls")]
+            policies,
             #[cfg(feature = "testing")]
             in_process,
         } = self;
         let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        #[cfg(feature = "rustls")]
+        let https_port = listeners.iter().find_map(Bound::https_port);
         let announcement = Announcement {
             addresses: addresses.join(", "),
             shards: shards.count(),
@@ -409,6 +430,10 @@ impl BoundServer {
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
                 budget: budget.clone(),
+                #[cfg(feature = "rustls")]
+                policies: policies.clone(),
+                #[cfg(feature = "rustls")]
+                https_port,
                 announcement: is_announced(&shard).then(|| announcement.clone()),
                 #[cfg(feature = "testing")]
                 in_process: in_process.clone(),
@@ -448,9 +473,14 @@ impl fmt::Debug for BoundServer {
 struct ShardSetup {
     factory: Factory,
     config: ServerConfig,
-    listeners: Vec<Listeners>,
+    listeners: Vec<Bound>,
     mesh: Mesh<ShardMessage>,
     budget: Option<Arc<Budget>>,
+    #[cfg(feature = "rustls")]
+    policies: Option<Arc<Policies>>,
+    /// The port of the first address that speaks TLS.
+    #[cfg(feature = "rustls")]
+    https_port: Option<u16>,
     /// What the first shard announces once it listens; `None` on the others.
     announcement: Option<Announcement>,
     /// Set if a test client makes the connections.
@@ -474,11 +504,22 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         listeners,
         mesh,
         budget,
+        #[cfg(feature = "rustls")]
+        policies,
+        #[cfg(feature = "rustls")]
+        https_port,
         announcement,
         #[cfg(feature = "testing")]
         in_process,
     } = setup;
     let mut application = factory();
+    #[cfg(feature = "rustls")]
+    if let Some(port) = https_port.filter(|_| config.own.redirect_to_https) {
+        application = application.outermost(RedirectToHttps::port(port));
+    }
+    if let Some(directory) = &config.own.acme_challenge_dir {
+        application = application.outermost(AcmeChallenges::new(directory));
+    }
     if let Some(proxies) = &config.own.trusted_proxies {
         application = application.trusted_proxies(proxies.clone());
     }
@@ -495,14 +536,17 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // The watchdog names the active route if this shard stalls.
     app.shared()
         .report_active_route_to(shard.name_work(app.shared().route_labels()));
-    let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
+    let server = ShardServer::new(app, config, shard.clone(), budget.as_ref());
+    #[cfg(feature = "rustls")]
+    let server = server.with_tls(policies.map(|policies| ShardTls::begin(policies, shard.clone())));
+    let server = Rc::new(server);
     server.app.shared().set_file_source(Rc::new(ShardFiles::new(&server)))?;
     spawn_detached(memory::watch::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners
         .iter()
-        .filter_map(Listeners::open)
-        .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
+        .filter_map(|bound| Some((bound.listeners.open()?, bound.entry)))
+        .map(|(listener, entry)| spawn_local(accept::accept(listener, entry, Rc::clone(&server))))
         .collect();
     #[cfg(feature = "testing")]
     let accepting = {

@@ -67,6 +67,16 @@ pub(super) fn shows_errors() {
     }
 }
 
+/// Announces the certificate for development, so that a developer can compare it with what a browser shows.
+#[cfg(feature = "rustls")]
+pub(super) fn self_signed(fingerprint: &str) {
+    match destination() {
+        Destination::StandardError => print_line(&format!("warning: self-signed certificate, SHA-256 {fingerprint}")),
+        Destination::Subscriber => tracing::warn!("self-signed certificate, SHA-256 {fingerprint}"),
+        Destination::Nowhere => {}
+    }
+}
+
 /// Logs that a graceful stop has begun.
 pub(super) fn stopping(shutdown_timeout: Duration) {
     tracing::info!(?shutdown_timeout, "stopping: finishing open requests");

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use squall_shards::GateGuard;
 
+use super::accepted::Accepted;
 use super::http1::connection::Connection;
 use super::http1::ending::Ending;
 use super::http1::upgrade;
 use super::shard::ShardServer;
-#[cfg(feature = "testing")]
 use crate::app::Peer;
 use crate::transport::socket::Socket;
 
@@ -17,8 +17,26 @@ pub(super) fn serve(socket: Socket, server: Rc<ShardServer>, guard: GateGuard) -
     run(Connection::new(socket, server, guard))
 }
 
+/// Serves a connection of which something is known already.
+pub(super) fn serve_accepted(
+    accepted: Accepted,
+    server: Rc<ShardServer>,
+    guard: GateGuard,
+) -> impl Future<Output = ()> {
+    let client = accepted.client;
+    let mut connection = Connection::new(Socket::from(accepted.stream), server, guard);
+    if client.is_some() {
+        connection.pretend_peer(Peer {
+            address: client,
+            is_secure: false,
+        });
+    }
+    connection.begin_with(accepted.received);
+    run(connection)
+}
+
 /// Serves a connection as if it came from `peer`.
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "rustls", feature = "testing"))]
 pub(super) fn serve_as(
     peer: Peer,
     socket: Socket,

@@ -15,6 +15,8 @@ use super::memory::pressure;
 use super::memory::pressure::{Budget, Meter};
 use super::memory::watermarks::Pressure;
 use super::operator_log;
+#[cfg(feature = "rustls")]
+use super::tls::shard::ShardTls;
 use crate::app::{App, Exchange};
 use crate::http1;
 use crate::memory::{self, OutOfMemory, Reservation};
@@ -42,6 +44,9 @@ pub(super) struct ShardServer {
     pub(super) http1: Rc<http1::Limits>,
     pub(super) write: WriteLimits,
     pub(super) shard: Shard,
+    /// `None` if the server has no certificate.
+    #[cfg(feature = "rustls")]
+    pub(super) tls: Option<Rc<ShardTls>>,
     /// Counts connections; a graceful stop closes it and waits for it.
     pub(super) gate: Gate,
     #[expect(
@@ -76,6 +81,8 @@ impl ShardServer {
             meter: budget.map(pressure::meter),
             config,
             shard,
+            #[cfg(feature = "rustls")]
+            tls: None,
             gate: Gate::new(),
             exchanges: RefCell::new(Vec::new()),
             date: RefCell::new(HttpDate::from(clock::wall())),
@@ -86,6 +93,12 @@ impl ShardServer {
             connections: Rc::default(),
             accept_wakers: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Lets the shard accept TLS connections.
+    #[cfg(feature = "rustls")]
+    pub(super) fn with_tls(self, tls: Option<Rc<ShardTls>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Returns an exchange for the next request: a pooled one, if there is one.

@@ -18,6 +18,15 @@ pub(crate) struct Input {
     unread: usize,
 }
 
+impl From<Vec<u8>> for Input {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            unread: bytes.len(),
+            buffer: Received::from(bytes),
+        }
+    }
+}
+
 impl Input {
     /// The unread bytes.
     #[inline]
@@ -60,7 +69,11 @@ impl Input {
             self.buffer = received;
             Ok(())
         } else {
-            self.append(&received, socket)
+            let appended = self.append(&received, socket);
+            if let Some(owned) = received.into_owned() {
+                socket.return_buffer(owned);
+            }
+            appended
         }
     }
 

@@ -12,11 +12,30 @@ use std::task::{Context, Poll};
 
 use squall_shards::{PeerAddress, PeerEnd, Received, SendBuffer, Sent, Stream};
 
+#[cfg(feature = "rustls")]
+use super::tls::socket::TlsSocket;
+#[cfg(feature = "rustls")]
+use crate::message::TlsInfo;
+
 /// A connected socket, which stays on its shard; dropping it closes it.
 #[derive(Debug)]
 pub(crate) enum Socket {
     /// TCP, or a Unix socket: the bytes travel as they are.
     Plain(Stream),
+    /// TLS, over either.
+    #[cfg(feature = "rustls")]
+    Tls(Box<TlsSocket>),
+}
+
+/// Evaluates one expression for a plain stream, and another for TLS.
+macro_rules! on_kind {
+    ($socket:expr, $stream:ident => $plain:expr, $tls:ident => $secure:expr) => {
+        match $socket {
+            Socket::Plain($stream) => $plain,
+            #[cfg(feature = "rustls")]
+            Socket::Tls($tls) => $secure,
+        }
+    };
 }
 
 impl From<Stream> for Socket {
@@ -26,20 +45,29 @@ impl From<Stream> for Socket {
     }
 }
 
+#[cfg(feature = "rustls")]
+impl From<TlsSocket> for Socket {
+    fn from(socket: TlsSocket) -> Self {
+        Self::Tls(Box::new(socket))
+    }
+}
+
 impl Socket {
     #[inline]
     fn stream(&self) -> &Stream {
-        match self {
-            Self::Plain(stream) => stream,
-        }
+        on_kind!(self, stream => stream, tls => tls.stream())
     }
 
     /// Whether the connection is encrypted, so that its requests are `https`.
     #[inline]
     pub(crate) fn is_secure(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-        }
+        on_kind!(self, _stream => false, _tls => true)
+    }
+
+    /// What applications may know of TLS; `None` on a plain socket.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn tls_info(&self) -> Option<TlsInfo> {
+        on_kind!(self, _stream => None, tls => Some(tls.info()))
     }
 
     /// The remote address; `None` on a Unix socket, or if the peer has gone. Costs a system call, so keep the result.
@@ -58,7 +86,7 @@ impl Socket {
     /// Polls [`receive`](Self::receive). The socket keeps the waker of the last caller.
     #[inline]
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
-        self.stream().poll_receive(cx)
+        on_kind!(self, stream => stream.poll_receive(cx), tls => tls.poll_receive(cx))
     }
 
     /// Polls for the peer's end of the connection, whether or not the bytes before that end are received.
@@ -76,13 +104,13 @@ impl Socket {
     /// Starts to send `buffer`; call it only while no send is in flight.
     #[inline]
     pub(crate) fn start_send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
-        self.stream().start_send(buffer)
+        on_kind!(self, stream => stream.start_send(buffer), tls => tls.start_send(buffer.into()))
     }
 
     /// Polls until the kernel has taken the send in flight. The socket keeps the waker of the last caller.
     #[inline]
     pub(crate) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_sent(cx)
+        on_kind!(self, stream => stream.poll_sent(cx), tls => tls.poll_sent(cx))
     }
 
     /// Whether a send is in flight.
@@ -104,9 +132,28 @@ impl Socket {
     }
 
     /// Whether the peer has everything that was sent, so that a close loses nothing.
+    ///
+    /// With TLS that includes the [end](Self::announce_end).
     #[inline]
     pub(crate) fn has_arrived(&self) -> bool {
-        self.stream().has_arrived()
+        on_kind!(self, stream => stream.has_arrived(), tls => tls.has_arrived())
+    }
+
+    /// Whether the peer's bytes have ended in a way that an attacker can forge, so that content without another end is
+    /// incomplete.
+    ///
+    /// With TLS an end without `close_notify` is such an end. Plain TCP knows no other.
+    #[inline]
+    #[allow(dead_code, reason = "the client of HTTP reads content that ends with its connection")]
+    pub(crate) fn is_truncated(&self) -> bool {
+        on_kind!(self, _stream => false, tls => tls.is_truncated())
+    }
+
+    /// Announces that nothing more is sent: with TLS the `close_notify` follows what was sent. Call
+    /// [`poll_sent`](Self::poll_sent) before closing.
+    #[inline]
+    pub(crate) fn announce_end(&self) {
+        on_kind!(self, _stream => (), tls => tls.announce_end());
     }
 
     /// Closes the sending half: the peer reads its end, and its bytes still arrive here.

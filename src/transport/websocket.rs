@@ -191,6 +191,7 @@ impl<O: Owner> SocketDriver<O> {
             return true;
         };
         if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
+            socket.announce_end();
             match socket.poll_sent(cx) {
                 Poll::Ready(Ok(())) => self.begin_lingering(socket),
                 Poll::Ready(Err(_)) => self.abort(socket),

@@ -6,6 +6,8 @@
 //! The way of a request: `static_files` takes the path from the route, `static_path` rejects what clients may not name,
 //! and `tree` finds the file. `response` compares validators, selects `ranges` and writes the content.
 
+#[cfg(feature = "serve")]
+pub(in crate::app) mod acme_challenges;
 mod content_type;
 mod embedded;
 mod listing;

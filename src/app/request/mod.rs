@@ -15,4 +15,5 @@ pub(in crate::app) mod multipart_form;
 pub(in crate::app) mod params;
 pub(in crate::app) mod parts;
 pub(in crate::app) mod percent;
+mod tls;
 pub(in crate::app) mod weight;

@@ -18,7 +18,9 @@ impl ServerConfig {
     pub(in crate::server) fn check(&self) -> Result<(), InvalidConfig> {
         let flaws = self.own.flaws().chain(self.http1.flaws());
         let flaws = flaws.chain(self.websocket.flaws()).chain(self.write.flaws());
-        let flaws: Vec<String> = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws()).collect();
+        let flaws = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws());
+        let flaws = flaws.chain(self.tls_flags.flaws());
+        let flaws: Vec<String> = flaws.chain(self.tls_flags.conflict().map(str::to_owned)).collect();
         if flaws.is_empty() {
             Ok(())
         } else {

@@ -12,19 +12,27 @@ use std::time::Duration;
 use squall_shards::Driver;
 
 use super::memory::watermarks::MemoryWatermarks;
+#[cfg(feature = "rustls")]
+use super::tls::builder::Tls;
+use super::tls::settings::TlsSettings;
 use crate::app::{self, TrustedProxies};
 use crate::http1;
 use crate::message::parse_digits;
 use crate::pubsub::{self, TopicRules};
-use crate::settings::{Bytes, Count, Kind, PositiveBytes, PositiveCount, Switch, Time, settings};
+use crate::settings::{Bytes, Count, Kind, PositiveBytes, PositiveCount, PositiveTime, Switch, Time, settings};
 use crate::transport::progress::WriteLimits;
 use crate::websocket;
 
 /// The settings of a server.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct ServerConfig {
-    pub(in crate::server) listen: Vec<ListenAddress>,
+    pub(in crate::server) listen: Vec<Listen>,
     pub(in crate::server) own: OwnSettings,
+    /// The flags of TLS.
+    pub(in crate::server) tls_flags: TlsSettings,
+    /// What [`Server::tls`](crate::Server::tls) asks for, in place of the flags.
+    #[cfg(feature = "rustls")]
+    pub(in crate::server) tls: Option<Tls>,
     pub(in crate::server) http1: http1::Limits,
     /// For WebSockets whose routes set none of their own.
     pub(in crate::server) websocket: websocket::Limits,
@@ -100,6 +108,10 @@ settings! {
         ///
         /// 64 KiB: as much as a connection sends at once.
         [Bytes] max_cached_file_bytes: u64 = 64 * 1024,
+        /// Longest time from the accept of a TLS connection to the end of its handshake.
+        ///
+        /// 10 s: as long as --header-timeout. Nothing that trickles in extends it.
+        [PositiveTime] handshake_timeout: Duration = Duration::from_secs(10),
         /// Longest time to read from a closing connection, so that the peer can receive the last response.
         ///
         /// 5 s: nginx's `lingering_timeout`.
@@ -117,6 +129,18 @@ settings! {
         ///
         /// Off by default: every client would see them. Values of cookies and credentials are left out.
         [Switch] debug: bool = false,
+        /// Redirects each request over plain HTTP to HTTPS, on the port of the first https:// address.
+        ///
+        /// Off by default. With --acme-challenge-dir, challenges are answered all the same.
+        [Switch] redirect_to_https: bool = false,
+        /// Answers the challenges of an authority for certificates (ACME) with the files of this directory.
+        ///
+        /// A tool such as certbot writes them: --webroot. They precede the application, with all its middleware.
+        [Directory] acme_challenge_dir: PathBuf,
+        /// Expects the PROXY protocol, version 1 or 2, at the beginning of each connection from --trusted-proxies.
+        ///
+        /// The client in it is the peer that the application sees. Connections of other peers are clients themselves.
+        [Switch] proxy_protocol: bool = false,
         /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
         /// separated by commas.
         ///
@@ -173,6 +197,17 @@ impl Kind<TrustedProxies> for List {
     }
 }
 
+/// The path of a directory.
+enum Directory {}
+
+impl Kind<PathBuf> for Directory {
+    const VALUE_NAME: Option<&'static str> = Some("DIR");
+
+    fn read(text: &str) -> Result<PathBuf, String> {
+        Ok(text.into())
+    }
+}
+
 /// The permissions of a file, in octal.
 enum Mode {}
 
@@ -193,6 +228,19 @@ impl Kind<u32> for Mode {
 }
 
 impl ServerConfig {
+    /// Returns whether code or flags give the server a certificate.
+    #[cfg(feature = "rustls")]
+    pub(in crate::server) fn has_certificate(&self) -> bool {
+        self.tls.is_some() || self.tls_flags.tls_cert.is_some() || self.tls_flags.tls_self_signed
+    }
+
+    /// Returns false: without the feature a server has no certificate.
+    #[cfg(not(feature = "rustls"))]
+    #[expect(clippy::unused_self, reason = "with the feature, it reads the settings")]
+    pub(in crate::server) const fn has_certificate(&self) -> bool {
+        false
+    }
+
     /// Returns an application's limits, replaced by those that flags gave.
     ///
     /// # Errors
@@ -203,6 +251,38 @@ impl ServerConfig {
             .iter()
             .try_for_each(|(read, text)| read(&mut limits, text))?;
         Ok(limits)
+    }
+}
+
+/// An address to listen on, and what is spoken there.
+///
+/// As text: an address, behind `http://` or `https://` if one of them is meant in any case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::server) struct Listen {
+    pub(in crate::server) scheme: Option<Scheme>,
+    pub(in crate::server) address: ListenAddress,
+}
+
+/// What is spoken on an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Scheme {
+    Http,
+    Https,
+}
+
+impl FromStr for Listen {
+    type Err = InvalidListenAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidListenAddress> {
+        let (scheme, address) = if let Some(address) = text.strip_prefix("https://") {
+            (Some(Scheme::Https), address)
+        } else if let Some(address) = text.strip_prefix("http://") {
+            (Some(Scheme::Http), address)
+        } else {
+            (None, text)
+        };
+        let address = address.parse()?;
+        Ok(Self { scheme, address })
     }
 }
 
@@ -276,7 +356,7 @@ impl fmt::Display for InvalidListenAddress {
         write!(
             formatter,
             "could not read the listen address {text:?}: its form is unknown; give 127.0.0.1:8888, [::1]:8888, :8888, \
-             unix:/path or systemd"
+             https://127.0.0.1:8443, unix:/path or systemd"
         )
     }
 }
@@ -291,7 +371,20 @@ fn is_host_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ListenAddress;
+    use super::{Listen, ListenAddress, Scheme};
+
+    #[test]
+    fn an_address_may_have_a_scheme() {
+        for (text, scheme) in [
+            ("https://:443", Some(Scheme::Https)),
+            ("http://:443", Some(Scheme::Http)),
+            (":443", None),
+        ] {
+            let address = ListenAddress::Tcp("0.0.0.0:443".parse().unwrap());
+            assert_eq!(text.parse(), Ok(Listen { scheme, address }), "{text}");
+        }
+        "ftp://:21".parse::<Listen>().unwrap_err();
+    }
 
     #[test]
     fn every_form_of_address_is_parsed() {

@@ -11,11 +11,12 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use squall_shards::StandardError;
 
-use super::{Given, ListenAddress, OwnSettings, ServerConfig};
+use super::{Given, Listen, OwnSettings, ServerConfig};
 use crate::app;
 use crate::http1;
 use crate::pubsub::{self, LogLimits};
 use crate::server::operator_log;
+use crate::server::tls::settings::TlsSettings;
 use crate::settings::{Setting, Settings};
 use crate::transport::progress::WriteLimits;
 use crate::websocket;
@@ -97,12 +98,13 @@ impl Args for Options {
             .long("listen")
             .value_name("ADDR")
             .help(
-                "Listens on this address: 127.0.0.1:8888, :8888, [::]:8888, unix:/path or systemd; repeat the flag to \
-                 add addresses",
+                "Listens on this address: 127.0.0.1:8888, :8888, [::]:8888, unix:/path or systemd, behind http:// or \
+                 https://; an address without either speaks TLS if the server has a certificate; repeat the flag to add \
+                 addresses",
             )
             .help_heading("Server")
             .action(ArgAction::Append)
-            .value_parser(str::parse::<ListenAddress>)
+            .value_parser(str::parse::<Listen>)
             .default_value(LISTEN_DEFAULT);
         let logging = Arg::new("logging")
             .long("logging")
@@ -119,6 +121,7 @@ impl Args for Options {
         command
             .arg(listen)
             .args(with_defaults::<OwnSettings>("Server"))
+            .args(with_defaults::<TlsSettings>("TLS"))
             .args(application)
             .args(with_defaults::<http1::Limits>("Requests"))
             .args(with_defaults::<WriteLimits>("Responses"))
@@ -148,6 +151,7 @@ impl FromArgMatches for Options {
         config.listen = matches.get_many("listen").into_iter().flatten().cloned().collect();
         config.application.extend(given(matches));
         update(&mut config.own, matches)?;
+        update(&mut config.tls_flags, matches)?;
         update(&mut config.http1, matches)?;
         update(&mut config.write, matches)?;
         update(&mut config.websocket, matches)?;

@@ -71,8 +71,12 @@ impl Connection {
         }
     }
 
+    /// Begins with bytes that have come before.
+    pub(in crate::server) fn begin_with(&mut self, received: Vec<u8>) {
+        self.reader.begin_with(received);
+    }
+
     /// Sets the peer that applications see, in place of the one that the kernel names.
-    #[cfg(feature = "testing")]
     pub(in crate::server) fn pretend_peer(&mut self, peer: crate::app::Peer) {
         self.wire.pretend_peer(peer);
     }
@@ -159,6 +163,14 @@ impl Connection {
                 return Err(self
                     .writer
                     .refuse_request(&mut self.wire, exchange, status, SHORT_OF_MEMORY));
+            }
+            #[cfg(feature = "rustls")]
+            if self.wire.is_misdirected(exchange.head().authority()) {
+                let (status, why) = (
+                    StatusCode::MISDIRECTED_REQUEST,
+                    "this host needs a connection of its own",
+                );
+                return Err(self.writer.refuse_request(&mut self.wire, exchange, status, why));
             }
             if pressure >= Pressure::CloseAfterResponse {
                 self.wire.machine.close_after_response();
@@ -352,7 +364,8 @@ impl Connection {
         self.writer.refuse(&mut self.wire, error.status(), &error.to_string())
     }
 
-    /// Returns whether the peer has acknowledged everything, so that a close loses nothing.
+    /// Returns whether the peer has acknowledged everything, so that a close loses nothing; with TLS, the end of the
+    /// session too.
     pub(in crate::server) fn has_arrived(&self) -> bool {
         self.wire.socket.has_arrived()
     }

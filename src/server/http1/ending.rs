@@ -32,8 +32,12 @@ impl From<OutOfMemory> for Ending {
 }
 
 /// Maps a failed receive or send to the ending it means.
-pub(super) fn peer_gone(_: io::Error) -> Ending {
-    Ending::PeerGone
+pub(super) fn peer_gone(error: io::Error) -> Ending {
+    match error.kind() {
+        // The peer has violated TLS; the alert that says so leaves before the close.
+        io::ErrorKind::InvalidData => Ending::Close,
+        _ => Ending::PeerGone,
+    }
 }
 
 /// Maps misuse of a response by the application, after its head has left, to an abort.

@@ -63,6 +63,11 @@ pub(super) enum ContentRead {
 }
 
 impl RequestReader {
+    /// Begins with bytes that have come before.
+    pub(super) fn begin_with(&mut self, received: Vec<u8>) {
+        self.input = Input::from(received);
+    }
+
     /// Returns whether no received bytes wait to be read.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

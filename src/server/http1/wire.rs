@@ -13,6 +13,8 @@ use super::ending::{Flow, peer_gone};
 use crate::app::{Exchange, Peer};
 use crate::http1;
 use crate::memory::OutOfMemory;
+#[cfg(feature = "rustls")]
+use crate::message::{TlsInfo, default_port, host_and_port};
 use crate::server::shard::ShardServer;
 use crate::transport::arrival::Arrival;
 use crate::transport::socket::Socket;
@@ -25,6 +27,9 @@ pub(super) struct Wire {
     pub(super) timer: Deadline,
     pub(super) server: Rc<ShardServer>,
     peer: Option<Peer>,
+    /// What applications see of TLS, once a request has come over it.
+    #[cfg(feature = "rustls")]
+    tls: Option<Rc<TlsInfo>>,
     /// The peer has closed its sending half, and every byte before that has been received.
     pub(super) input_ended: bool,
     /// The peer has closed its sending half; bytes before that may still be in the socket.
@@ -39,6 +44,8 @@ impl Wire {
             timer: Deadline::new(),
             server,
             peer: None,
+            #[cfg(feature = "rustls")]
+            tls: None,
             input_ended: false,
             peer_has_finished: false,
         }
@@ -61,11 +68,32 @@ impl Wire {
     pub(super) fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
         let mut exchange = self.server.take_exchange()?;
         exchange.set_peer(self.peer());
+        #[cfg(feature = "rustls")]
+        exchange.set_tls(self.tls());
         Ok(exchange)
     }
 
+    /// Returns what applications see of TLS, which the session is asked for once.
+    #[cfg(feature = "rustls")]
+    fn tls(&mut self) -> Option<Rc<TlsInfo>> {
+        if self.tls.is_none() {
+            self.tls = self.socket.tls_info().map(Rc::new);
+        }
+        self.tls.clone()
+    }
+
+    /// Returns whether the host of a request has rules of its own for clients, which this connection has not met.
+    #[cfg(feature = "rustls")]
+    pub(super) fn is_misdirected(&mut self, authority: &str) -> bool {
+        let server = Rc::clone(&self.server);
+        let (Some(shard), Some(tls)) = (&server.tls, self.tls()) else {
+            return false;
+        };
+        let host = host_and_port(authority, default_port("https"));
+        host.is_some_and(|(host, _)| shard.misdirects(tls.server_name(), host))
+    }
+
     /// Sets the peer that applications see, in place of the one that the kernel names.
-    #[cfg(feature = "testing")]
     pub(super) fn pretend_peer(&mut self, peer: Peer) {
         self.peer = Some(peer);
     }

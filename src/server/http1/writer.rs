@@ -404,6 +404,7 @@ impl ResponseWriter {
     /// Sends the rest of the output and half-closes once the kernel has it.
     pub(super) async fn end(&mut self, wire: &mut Wire) -> Flow {
         self.send(wire).await?;
+        wire.socket.announce_end();
         wait_sent(wire).await?;
         // The response is complete, so the close that ends it must be a FIN again instead of a reset.
         if wire.machine.is_ended_by_close() {
