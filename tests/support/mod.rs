@@ -18,6 +18,7 @@ pub(crate) mod app_client;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod descriptors;
+pub(crate) mod forwarder;
 pub(crate) mod response;
 pub(crate) mod running;
 pub(crate) mod server;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::client::Connection;
+use super::forwarder::{self, Forwarder};
 
 /// How long a server may take to announce its address. Generous: a debug build on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The text before the address in the line that announces a listener.
-const ANNOUNCEMENT: &str = "listening on http://";
+const ANNOUNCEMENT: &str = "listening on http";
 
 /// The thread that a server starts last, before it listens.
 const LAST_THREAD: &str = "squall-watchdog";
@@ -57,6 +58,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     log: Arc<Log>,
     has_been_awaited: AtomicBool,
+    /// What tests connect to if they run over TLS.
+    forwarder: Option<Forwarder>,
 }
 
 impl Server {
@@ -130,6 +133,7 @@ impl Server {
             address,
             log,
             has_been_awaited: AtomicBool::new(false),
+            forwarder: forwarder::is_asked_for().then(|| Forwarder::start(address)),
         }
     }
 
@@ -149,12 +153,14 @@ impl Server {
 
     /// The address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.forwarder
+            .as_ref()
+            .map_or(self.address, |forwarder| forwarder.address)
     }
 
     /// Opens a connection to the server.
     pub(crate) fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.address())
     }
 
     /// Sends SIGTERM, which begins a graceful stop.
@@ -299,6 +305,7 @@ impl Drop for Server {
 fn spawn(command: &mut Command, shards: usize, flags: &[&str]) -> Child {
     command
         .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
+        .args(forwarder::is_asked_for().then_some("--tls-self-signed"))
         .args(flags)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -441,6 +448,7 @@ impl Log {
 /// The address in a line such as `listening on http://127.0.0.1:40123`.
 fn announced_address(line: &str) -> Option<SocketAddr> {
     let (_, after) = line.split_once(ANNOUNCEMENT)?;
+    let after = after.strip_prefix('s').unwrap_or(after).strip_prefix("://")?;
     let in_address = |character: char| character.is_ascii_hexdigit() || ".:[]".contains(character);
     let end = after.find(|character| !in_address(character)).unwrap_or(after.len());
     after.get(..end)?.parse().ok()
