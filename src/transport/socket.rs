@@ -150,7 +150,7 @@ impl Socket {
     }
 
     /// Announces that nothing more is sent: with TLS the `close_notify` follows what was sent. Call
-    /// [`poll_sent`](Self::poll_sent) before closing.
+    /// [`poll_sent`](Self::poll_sent) before closing. With TLS, what comes from now on is discarded.
     #[inline]
     pub(crate) fn announce_end(&self) {
         on_kind!(self, _stream => (), tls => tls.announce_end());

@@ -13,6 +13,7 @@ use squall_shards::{GateGuard, Stop, Stream, sleep, sleep_until};
 use super::hello::{Hello, HelloReader};
 use super::shard::ShardTls;
 use crate::app::Peer;
+use crate::memory;
 use crate::server::accepted::Accepted;
 use crate::server::serve::{serve, serve_as};
 use crate::server::shard::{IN_FLIGHT_GRACE, ShardServer};
@@ -23,6 +24,9 @@ use crate::transport::tls::socket::TlsSocket;
 
 /// The first byte of every handshake: the type of its record (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 22;
+
+/// What a handshake allocates without a check, rounded up: 32 KiB. 4 KiB of that stay with the connection.
+const HANDSHAKE_BYTES: usize = 32 * 1024;
 
 /// The answer to a client that speaks HTTP without TLS, or anything else.
 const PLAIN_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -66,6 +70,7 @@ async fn open(accepted: Accepted, tls: &ShardTls) -> Result<TlsSocket, Handshake
         end(&stream, PLAIN_RESPONSE.to_vec()).await;
         return Err(HandshakeError::Ended);
     }
+    memory::reserve(HANDSHAKE_BYTES).map_err(|error| HandshakeError::Broken(error.into()))?;
     let policies = tls.policies();
     let name = read_name(&stream, &mut received).await?;
     let Some(config) = policies.choose(name.as_deref()) else {

@@ -32,8 +32,11 @@ const GATHERED_BYTES_MAX: usize = 16 * 1024 + 2048 + 5 + 16 * 1024;
 /// What a record adds to its plaintext at most, in bytes: header, explicit nonce, tag, content type.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 
-/// How often a failed session is asked for its alert.
+/// How many messages may precede the alert of a failed session.
 const ALERT_STEPS_MAX: u32 = 4;
+
+/// The type of a record with a handshake message that is not encrypted (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 22;
 
 /// One end of a TLS connection.
 pub(crate) struct Session {
@@ -325,14 +328,17 @@ impl Side {
     }
 
     /// Writes the alert of a failed session, if rustls has one.
+    ///
+    /// rustls gives what it has queued before it reads on. Once the alert is out it must not read the fault again.
     fn write_alert(&mut self, ciphertext: &mut [u8], output: &mut Vec<u8>) {
         on_side!(self, connection => for _ in 0..ALERT_STEPS_MAX {
             let UnbufferedStatus { state, .. } = connection.process_tls_records(ciphertext);
             let Ok(ConnectionState::EncodeTlsData(data)) = state else {
                 return;
             };
+            let start = output.len();
             // Without memory the peer gets no alert.
-            if encode(data, output).is_err() {
+            if encode(data, output).is_err() || output.get(start) != Some(&HANDSHAKE_RECORD) {
                 return;
             }
         })

@@ -77,12 +77,15 @@ impl TlsSocket {
     }
 
     /// Polls for plaintext; `None` at the end of what the peer sends, with its `close_notify` or without.
+    ///
+    /// After [`announce_end`](Self::announce_end) what comes is discarded.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let state = &mut *self.state.borrow_mut();
         if !state.early.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut state.early).into())));
         }
-        if state.session.peer_has_closed() || state.has_failed {
+        // Behind this end's close_notify nothing is read for its content.
+        if state.session.peer_has_closed() || state.session.has_closed() || state.has_failed {
             return self.poll_end(cx);
         }
         for _ in 0..EMPTY_RECEIVES_MAX {
