@@ -58,13 +58,17 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
     let authority = Authority::new();
     let default = authority.issue(&["localhost"]);
     let exact = authority.issue(&["a.example"]);
-    let wildcard = authority.issue(&["*.example"]);
+    let wildcard = authority.issue(&["*.wild.example"]);
     let tls = default
         .tls()
         .certificate(&wildcard.certificate, &wildcard.key)
         .certificate(&exact.certificate, &exact.key);
     let running = serve(tls);
-    for (name, expected) in [("localhost", &default), ("a.example", &exact), ("b.example", &wildcard)] {
+    for (name, expected) in [
+        ("localhost", &default),
+        ("a.example", &exact),
+        ("b.wild.example", &wildcard),
+    ] {
         let client = Options::trusting(&authority)
             .name(name)
             .connect(running.address)
@@ -73,7 +77,7 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
     }
     // The certificate of the default is for another name, so this client rejects it.
     let unknown = Options::trusting(&authority)
-        .name("c.b.example")
+        .name("c.b.wild.example")
         .connect(running.address);
     let error = unknown.err().unwrap().to_string();
     assert!(

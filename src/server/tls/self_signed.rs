@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -23,7 +23,12 @@ pub(super) fn make(addresses: &[IpAddr], provider: &CryptoProvider) -> Result<Pr
     let names = NAMES.iter().map(ToString::to_string);
     let names = names.chain(addresses.iter().map(IpAddr::to_string)).collect::<Vec<_>>();
     let made = KeyPair::generate().and_then(|key| {
-        let certificate = CertificateParams::new(names)?.self_signed(&key)?;
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Squall, for development");
+        let certificate = params.self_signed(&key)?;
         Ok((certificate, key))
     });
     let (certificate, key) = made.map_err(|error| failed(&error))?;

@@ -32,11 +32,14 @@ const GATHERED_BYTES_MAX: usize = 16 * 1024 + 2048 + 5 + 16 * 1024;
 /// What a record adds to its plaintext at most, in bytes: header, explicit nonce, tag, content type.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 
-/// How many messages may precede the alert of a failed session.
+/// How many records a failed session gives, up to its alert. 4: a hello, a change of ciphers and the alert, and one more.
 const ALERT_STEPS_MAX: u32 = 4;
 
-/// The type of a record with a handshake message that is not encrypted (RFC 8446 §5.1).
-const HANDSHAKE_RECORD: u8 = 22;
+/// The type of a record with an alert that is not encrypted (RFC 8446 §5.1).
+const ALERT: u8 = 21;
+
+/// The type of an encrypted record. Behind the first messages of a handshake the alert is one.
+const ENCRYPTED: u8 = 23;
 
 /// One end of a TLS connection.
 pub(crate) struct Session {
@@ -338,7 +341,7 @@ impl Side {
             };
             let start = output.len();
             // Without memory the peer gets no alert.
-            if encode(data, output).is_err() || output.get(start) != Some(&HANDSHAKE_RECORD) {
+            if encode(data, output).is_err() || matches!(output.get(start), Some(&(ALERT | ENCRYPTED))) {
                 return;
             }
         })
