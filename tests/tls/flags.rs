@@ -57,7 +57,6 @@ fn flags_name_certificates_and_sighup_reads_them_anew() {
     let options = Options::presenting(&authority, &of_client);
     let certificate = |name: &str| {
         options
-            .clone()
             .name(name)
             .connect(server.address())
             .unwrap()
