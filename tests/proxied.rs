@@ -25,7 +25,9 @@ const HEADERS: [&[u8]; 2] = [
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 async fn address(cx: &mut Context) -> Result<String> {
-    let peer = cx.peer_address().map_or("unknown".to_owned(), |peer| peer.to_string());
+    let peer = cx
+        .peer_address()
+        .map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
     Ok(format!("{peer}, {}", cx.protocol()))
 }
 

@@ -18,10 +18,9 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Returns the port if the address speaks TLS over TCP.
-    #[cfg(feature = "rustls")]
     pub(super) fn https_port(&self) -> Option<u16> {
         let address = self.listeners.tcp_address()?;
-        (self.entry == Entry::Tls).then_some(address.port())
+        (self.entry != Entry::Plain).then_some(address.port())
     }
 }
 

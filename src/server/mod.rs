@@ -46,9 +46,7 @@ pub use state::ServerRemote;
 #[cfg(feature = "rustls")]
 pub use tls::builder::Tls;
 
-#[cfg(feature = "rustls")]
-use crate::app::RedirectToHttps;
-use crate::app::{AcmeChallenges, Application, BuildError, TrustedProxies, parse_pattern};
+use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, TrustedProxies, parse_pattern};
 use crate::error::{Error, Result};
 use crate::http1::http1_setters;
 use crate::pubsub::{self, LogLimits, TopicOptions, history_setters, pubsub_setters};
@@ -410,7 +408,6 @@ impl BoundServer {
             in_process,
         } = self;
         let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-        #[cfg(feature = "rustls")]
         let https_port = listeners.iter().find_map(Bound::https_port);
         let announcement = Announcement {
             addresses: addresses.join(", "),
@@ -432,7 +429,6 @@ impl BoundServer {
                 budget: budget.clone(),
                 #[cfg(feature = "rustls")]
                 policies: policies.clone(),
-                #[cfg(feature = "rustls")]
                 https_port,
                 announcement: is_announced(&shard).then(|| announcement.clone()),
                 #[cfg(feature = "testing")]
@@ -479,7 +475,6 @@ struct ShardSetup {
     #[cfg(feature = "rustls")]
     policies: Option<Arc<Policies>>,
     /// The port of the first address that speaks TLS.
-    #[cfg(feature = "rustls")]
     https_port: Option<u16>,
     /// What the first shard announces once it listens; `None` on the others.
     announcement: Option<Announcement>,
@@ -496,6 +491,21 @@ struct Announcement {
     driver: String,
 }
 
+/// Returns an application with what the server's settings add to it.
+fn configured(mut application: Application, own: &OwnSettings, https_port: Option<u16>) -> Application {
+    if let Some(port) = https_port.filter(|_| own.redirect_to_https) {
+        application = application.outermost(RedirectToHttps::port(port));
+    }
+    // Around the redirect: authorities ask over plain HTTP.
+    if let Some(directory) = &own.acme_challenge_dir {
+        application = application.outermost(AcmeChallenges::new(directory));
+    }
+    match &own.trusted_proxies {
+        Some(proxies) => application.trusted_proxies(proxies.clone()),
+        None => application,
+    }
+}
+
 /// Serves on one shard, from building the application to the end of the drain.
 async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let ShardSetup {
@@ -506,24 +516,12 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         budget,
         #[cfg(feature = "rustls")]
         policies,
-        #[cfg(feature = "rustls")]
         https_port,
         announcement,
         #[cfg(feature = "testing")]
         in_process,
     } = setup;
-    let mut application = factory();
-    #[cfg(feature = "rustls")]
-    if let Some(port) = https_port.filter(|_| config.own.redirect_to_https) {
-        application = application.outermost(RedirectToHttps::port(port));
-    }
-    if let Some(directory) = &config.own.acme_challenge_dir {
-        application = application.outermost(AcmeChallenges::new(directory));
-    }
-    if let Some(proxies) = &config.own.trusted_proxies {
-        application = application.trusted_proxies(proxies.clone());
-    }
-    let app = application.build()?;
+    let app = configured(factory(), &config.own, https_port).build()?;
     // Limits of the command line replace the application's own.
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);

@@ -56,7 +56,7 @@ pub struct RedirectToHttps {
 
 impl RedirectToHttps {
     /// Redirects to this port of the host.
-    #[cfg(feature = "rustls")]
+    #[cfg(feature = "serve")]
     pub(crate) const fn port(port: u16) -> Self {
         Self { port }
     }
