@@ -55,7 +55,14 @@ fn flags_name_certificates_and_sighup_reads_them_anew() {
         ],
     );
     let options = Options::presenting(&authority, &of_client);
-    let certificate = |name: &str| options.name(name).connect(server.address()).unwrap().certificate();
+    let certificate = |name: &str| {
+        options
+            .clone()
+            .name(name)
+            .connect(server.address())
+            .unwrap()
+            .certificate()
+    };
     assert_eq!(certificate("localhost"), own.chain[0].to_vec());
     assert_eq!(certificate("other.example"), other.chain[0].to_vec());
     let anonymous = Options::trusting(&authority).connect(server.address());
