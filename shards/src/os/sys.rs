@@ -1,9 +1,9 @@
 //! System calls without a home elsewhere, including those without a safe wrapper in any crate.
 //!
-//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack five calls:
+//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack six calls:
 //! distributing connections over a `SO_REUSEPORT` group (`SO_ATTACH_REUSEPORT_CBPF`), closing a listener without a loss
-//! (`SO_ATTACH_FILTER`), limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`), and
-//! returning free memory (`malloc_trim`). tokio needs a promise that a watched descriptor stays open. Everything else
+//! (`SO_ATTACH_FILTER`), limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`),
+//! returning free memory (`malloc_trim`), and yielding to all other threads (`SCHED_IDLE`). tokio needs a promise that a watched descriptor stays open. Everything else
 //! goes through rustix and is safe.
 //!
 //! Invariant: this file keeps no state; each function asks the kernel once and returns the answer.
@@ -113,6 +113,23 @@ fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) ->
     // bytes of the option's value, which `number` is, of exactly that length; it lives until the call returns, and the
     // kernel keeps no pointer.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const number).cast(), length) };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Has the kernel run the calling thread only while a CPU has no other work (`SCHED_IDLE`).
+///
+/// # Errors
+///
+/// The kernel refused: `EPERM` under a filter of system calls.
+pub(crate) fn use_idle_scheduling() -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 names the calling thread, which exists. The kernel reads one `sched_param`, which `priority` is; it lives
+    // until the call returns, and the kernel keeps no pointer.
+    let status = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
     if status == 0 {
         Ok(())
     } else {

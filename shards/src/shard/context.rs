@@ -13,10 +13,10 @@ use crate::balance::watchdog::{Heartbeat, Watchdog};
 use crate::driver::Reactor;
 use crate::message::inbox::Inbox;
 use crate::message::links::{Invocation, Mailboxes, MeshSender};
+use crate::start::pools::Pools;
 use crate::start::signal::Stop;
 use crate::statistics::Statistics;
 use crate::task::Tasks;
-use crate::task::blocking::BlockingPool;
 use crate::time::Timers;
 
 /// Everything a shard owns.
@@ -26,7 +26,7 @@ pub(crate) struct ShardContext {
     reactor: Reactor,
     timers: Timers,
     mailboxes: Mailboxes,
-    pool: BlockingPool,
+    pools: Pools,
     invocations: MeshSender<Invocation>,
     heartbeat: Arc<Heartbeat>,
     watchdog: Arc<Watchdog>,
@@ -42,7 +42,7 @@ impl ShardContext {
     pub(crate) fn new(
         core: Core,
         reactor: Reactor,
-        pool: BlockingPool,
+        pools: Pools,
         invocations: MeshSender<Invocation>,
         watchdog: Arc<Watchdog>,
     ) -> Rc<Self> {
@@ -51,7 +51,7 @@ impl ShardContext {
             timers: Timers::new(core.refresh_now()),
             reactor,
             mailboxes: Mailboxes::default(),
-            pool,
+            pools,
             invocations,
             heartbeat: watchdog.heartbeat(core.inbox().shard()),
             watchdog,
@@ -96,8 +96,8 @@ impl ShardContext {
         &self.mailboxes
     }
 
-    pub(crate) fn pool(&self) -> &BlockingPool {
-        &self.pool
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     pub(crate) fn invocations(&self) -> &MeshSender<Invocation> {

@@ -117,7 +117,16 @@ impl Shard {
     /// Returns the pool of threads for blocking work, which all shards share.
     #[must_use]
     pub fn blocking_pool(&self) -> &BlockingPool {
-        self.context.pool()
+        &self.context.pools().blocking
+    }
+
+    /// Returns the pool of threads for long computations, such as password hashing, which all shards share.
+    ///
+    /// It has half as many threads as CPUs, at least one. They run only while a CPU has no other work, so they take next
+    /// to no time from the shards. Its queue holds 64 closures.
+    #[must_use]
+    pub fn computing_pool(&self) -> &BlockingPool {
+        &self.context.pools().computing
     }
 
     /// Returns the number of live tasks and the counters of the driver.

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::placement::Placement;
+use super::pools::Pools;
 use super::preflight::{Needs, PreflightError, explain_ring_refusal};
 use super::reload::{Reload, Reloader, Reloads};
 use super::select_driver::SelectedDriver;
@@ -66,7 +67,7 @@ pub struct Shards {
     thread_name: String,
     run_config: RunConfig,
     exits: (Sender<ExitEvent>, Receiver<ExitEvent>),
-    pool: BlockingPool,
+    pools: Pools,
     invocations: Mesh<Invocation>,
     reloads: Reloads,
 }
@@ -81,7 +82,7 @@ impl Shards {
     ) -> Self {
         let (selected, ring) = driver;
         let (run_config, limits) = run_config;
-        let pool = BlockingPool::new(limits, placement.blocking.clone());
+        let pools = Pools::new(limits, &placement);
         let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
         Self {
             inboxes,
@@ -91,7 +92,7 @@ impl Shards {
             thread_name,
             run_config,
             exits: channel(),
-            pool,
+            pools,
             invocations,
             reloads: Reloads::new(),
         }
@@ -163,7 +164,7 @@ impl Shards {
     /// Returns the pool for blocking work.
     #[must_use]
     pub fn blocking_pool(&self) -> BlockingPool {
-        self.pool.clone()
+        self.pools.blocking.clone()
     }
 
     /// Starts every shard, runs `main` on each, and returns when all have ended; the calling thread only waits.
@@ -203,7 +204,7 @@ impl Shards {
                 ring: self.ring.clone(),
                 name: format!("{}-{}", self.thread_name, inbox.shard().index()),
                 invocations: self.invocations.clone(),
-                pool: self.pool.clone(),
+                pools: self.pools.clone(),
                 watchdog: Arc::clone(&watchdog),
                 stopper: self.stopper(),
                 reports: reports.clone(),
@@ -224,7 +225,7 @@ impl Shards {
         drop(watching);
         // Only after the last shard: until then a second signal must still stop them.
         drop(signals);
-        let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
+        let unfinished = self.pools.shutdown(BLOCKING_PATIENCE);
         if unfinished > 0 {
             tracing::warn!(unfinished, "abandoned blocking work that is still running");
         }
@@ -274,7 +275,7 @@ struct ShardSpawn {
     ring: RingConfig,
     name: String,
     invocations: Mesh<Invocation>,
-    pool: BlockingPool,
+    pools: Pools,
     watchdog: Arc<Watchdog>,
     stopper: Stopper,
     reports: Sender<Result<(), LaunchError>>,
@@ -342,14 +343,14 @@ impl ShardSpawn {
         }
         let Self {
             invocations,
-            pool,
+            pools,
             watchdog,
             stopper,
             place,
             ..
         } = self;
         let sender = invocations.sender_of(shard);
-        let context = ShardContext::new(core, reactor, pool, sender, watchdog);
+        let context = ShardContext::new(core, reactor, pools, sender, watchdog);
         Shard::install(&context);
         let ending = Rc::clone(&context);
         let outcome = executor.run(async move {

@@ -4,6 +4,7 @@ pub(crate) mod builder;
 pub mod doctor;
 pub(crate) mod launch;
 pub mod placement;
+pub(crate) mod pools;
 pub mod preflight;
 pub(crate) mod reload;
 pub(crate) mod select_driver;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use rustix::thread::CpuSet;
 
+use crate::os::sys::use_idle_scheduling;
 use crate::panics::{contain, drop_contained};
 
 #[expect(
@@ -43,6 +44,8 @@ pub struct BlockingLimits {
     pub queue_max: usize,
     /// How long an idle thread waits for work before it exits, 10 s by default.
     pub idle_timeout: Duration,
+    /// Whether threads run only while a CPU has no other work (`SCHED_IDLE`), for long computations; off by default.
+    pub yields_to_others: bool,
 }
 
 impl Default for BlockingLimits {
@@ -51,6 +54,7 @@ impl Default for BlockingLimits {
             threads_max: 32,
             queue_max: 1024,
             idle_timeout: Duration::from_secs(10),
+            yields_to_others: false,
         }
     }
 }
@@ -133,6 +137,12 @@ impl BlockingPool {
             Err(refused) => TaskState::Refused(refused),
         };
         BlockingTask { state }
+    }
+
+    /// Returns the most threads at once.
+    #[must_use]
+    pub fn threads_max(&self) -> usize {
+        self.owner.0.limits.threads_max.max(1)
     }
 
     /// Returns the number of live threads.
@@ -261,6 +271,11 @@ impl Shared {
     fn run(&self) {
         // A thread inherits the affinity of its creator, which may be a pinned shard.
         self.leave_the_shards_cpus();
+        if self.limits.yields_to_others
+            && let Err(error) = use_idle_scheduling()
+        {
+            tracing::warn!(%error, "could not lower the priority of a thread for computations; it takes time from shards");
+        }
         while let Some(job) = self.next_job() {
             if contain(job).is_err() {
                 tracing::error!("dropping blocking work panicked");

@@ -85,5 +85,5 @@ pub async fn yield_now() {
 /// Panics if the calling thread is not a shard.
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(closure: impl FnOnce() -> T + Send + 'static) -> BlockingTask<T> {
-    Shard::current().into_context().pool().spawn(closure)
+    Shard::current().into_context().pools().blocking.spawn(closure)
 }
