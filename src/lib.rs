@@ -30,6 +30,7 @@
 //! | read it by types | [`Path`], [`Query`], [`Form`], [`Json`], [`State`], [`Extension`] |
 //! | read it by a type of your own | [`FromContext`] |
 //! | answer it | [`Responder`], [`Html`], [`Json`], [`Redirect`], [`Response`]; [`Cookie`] and [`Cookies`] |
+//! | know the user | [`security`]: signed cookies, users, sessions, passwords; [`middleware::Xsrf`] |
 //! | serve static files | [`StaticFiles`], [`embed!`] |
 //! | report errors | [`Result`], [`Error`], [`HttpError`], [`ResultExt`] |
 //! | keep a client up to date | [`WebSocketHandler`], [`WebSocket`], [`websocket`]; [`EventStream`] |
@@ -65,6 +66,7 @@ mod transport;
 pub mod websocket;
 
 pub use app::routing;
+pub use app::security;
 #[cfg(any(feature = "templates", feature = "locale"))]
 pub use app::views;
 pub use app::{
@@ -91,6 +93,7 @@ pub use websocket::SendError;
 /// Middleware that comes with Squall, for [`Application::middleware`], [`Routes::middleware`] and
 /// [`Route::middleware`](routing::Route::middleware).
 pub mod middleware {
+    pub use crate::app::security::{ApiKeys, Basic, Bearer, Xsrf, allow_if, authenticated, requires};
     pub use crate::app::{Compression, Hsts, RedirectToHttps, add_slash, etag, hsts, redirect_to_https, remove_slash};
 }
 
@@ -133,6 +136,8 @@ mod documents {
     mod routing {}
     #[doc = include_str!("../docs/guide/running.md")]
     mod running {}
+    #[doc = include_str!("../docs/guide/security-checklist.md")]
+    mod security_checklist {}
     #[doc = include_str!("../docs/guide/state-and-shards.md")]
     mod state_and_shards {}
     #[doc = include_str!("../docs/guide/static-files.md")]
@@ -147,6 +152,9 @@ mod documents {
     mod tls {}
     #[doc = include_str!("../docs/guide/uploads.md")]
     mod uploads {}
+    #[cfg(all(feature = "passwords", feature = "templates"))]
+    #[doc = include_str!("../docs/guide/users-and-sessions.md")]
+    mod users_and_sessions {}
     #[doc = include_str!("../docs/guide/websockets-and-topics.md")]
     mod websockets_and_topics {}
 }

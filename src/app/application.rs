@@ -102,6 +102,12 @@ impl Application {
         self
     }
 
+    /// Adds a mistake that [`build`](Self::build) reports.
+    pub(super) fn with_problem(mut self, problem: Option<String>) -> Self {
+        self.problems.extend(problem);
+        self
+    }
+
     /// Trusts these proxies' fields for the client's address and scheme (Tornado's `xheaders`).
     ///
     /// The default is to trust no proxy.

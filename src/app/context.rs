@@ -5,16 +5,17 @@
 //! memory up to the named bounds.
 
 use core::any::{Any, TypeId};
-#[cfg(feature = "locale")]
 use core::cell::OnceCell;
 use core::fmt;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use super::body_channel::{Channel, Closed};
 use super::request::body_state::RequestBody;
 use super::request::client_address::Peer;
 use super::response::state::ResponseState;
 use super::routing::param_span::ParamSpan;
+use super::security::Identity;
 use super::shared::Shared;
 #[cfg(feature = "locale")]
 use super::views::locale::Locale;
@@ -48,6 +49,9 @@ pub struct Context {
     pub(super) response: ResponseState,
     /// Whether the called endpoint has an `on_finish`.
     pub(super) wants_on_finish: bool,
+    /// Whether the route is exempt from the check for forged requests.
+    pub(super) skips_xsrf: bool,
+    identity: OnceCell<Box<Identity>>,
     /// The locale of this request, once the application has asked for it.
     #[cfg(feature = "locale")]
     pub(super) locale: OnceCell<Locale>,
@@ -67,6 +71,8 @@ impl Context {
             body: RequestBody::new(shared.limits().max_body_bytes),
             response: ResponseState::default(),
             wants_on_finish: false,
+            skips_xsrf: false,
+            identity: OnceCell::new(),
             #[cfg(feature = "locale")]
             locale: OnceCell::new(),
             extensions: Vec::new(),
@@ -81,12 +87,33 @@ impl Context {
         self.body.reset(self.shared.limits().max_body_bytes);
         self.response.reset(&self.shared);
         self.wants_on_finish = false;
+        if self.identity.get().is_some() {
+            self.drop_identity();
+        }
         #[cfg(feature = "locale")]
         self.locale.take();
         if !self.extensions.is_empty() {
             self.drop_extensions();
         }
         self.channel.reset();
+    }
+
+    /// What is known about the client.
+    pub(super) fn identity(&self) -> &Identity {
+        self.identity.get_or_init(Box::default)
+    }
+
+    /// What is known about the client, if anything has asked for it.
+    pub(super) fn known_identity(&self) -> Option<&Identity> {
+        self.identity.get().map(Box::as_ref)
+    }
+
+    /// Drops what is known about the client under a panic guard, because the user is a value of the application.
+    #[cold]
+    fn drop_identity(&mut self) {
+        if let Some(identity) = self.identity.take() {
+            self.shared.discard(identity);
+        }
     }
 
     /// Drops each extension under its own panic guard.
@@ -134,6 +161,26 @@ impl Context {
         self.shared.reverse_url(name, values)
     }
 
+    /// The wall-clock time.
+    ///
+    /// # Errors
+    ///
+    /// 500 if no server runs this application.
+    pub(super) fn wall(&self) -> Result<SystemTime> {
+        Ok(self.shared.runtime()?.wall())
+    }
+
+    /// Random bytes that no client can predict.
+    ///
+    /// # Errors
+    ///
+    /// 500 if no server runs this application, or if the kernel gives none.
+    pub(super) fn random<const BYTES: usize>(&self) -> Result<[u8; BYTES]> {
+        let mut bytes = [0; BYTES];
+        self.shared.runtime()?.fill_random(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Returns a future that completes when the peer is gone (Tornado's `on_connection_close`).
     ///
     /// A peer that closed only its sending side counts as gone. The future borrows nothing, so a handler can `select`
@@ -150,6 +197,7 @@ impl Context {
 impl Drop for Context {
     /// Drops the application's values under a guard: the connection can be dropped at any time.
     fn drop(&mut self) {
+        self.drop_identity();
         self.drop_extensions();
         self.response.reset(&self.shared);
     }

@@ -138,8 +138,10 @@ impl App {
             endpoint,
             chain,
             content,
+            skips_xsrf,
         }) = route.endpoint(method)
         {
+            cx.skips_xsrf = *skips_xsrf;
             let inner = match content {
                 Some(rules) if cx.apply_content_rules(rules).is_err() => {
                     InnerHandler::BuiltIn(BuiltInResponse::ContentRefused { rules })

@@ -24,6 +24,7 @@ mod request;
 mod response;
 pub mod routing;
 mod runtime;
+pub mod security;
 mod shared;
 mod topics;
 #[cfg(any(feature = "templates", feature = "locale"))]
@@ -76,13 +77,15 @@ pub use files::version::{FileVersion, VersionDigest};
 #[doc(hidden)]
 pub use limits::Limits;
 #[doc(hidden)]
+pub use request::cookies::read_cookies;
+#[doc(hidden)]
 pub use request::multipart;
 #[doc(hidden)]
 pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
 pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
-pub use runtime::{Runtime, TemporaryFile};
+pub use runtime::{LocalState, Runtime, ShardWork, TemporaryFile};
 #[doc(hidden)]
 pub use shared::Shared;
 #[doc(hidden)]
@@ -93,4 +96,4 @@ pub use topics::{
 #[cfg(feature = "serve")]
 pub(crate) use topics::{parse_pattern, parse_topic};
 #[doc(hidden)]
-pub use websocket::{HandlerTask, SocketState, Upgrade};
+pub use websocket::{HandlerTask, SocketOwner, SocketState, Upgrade};

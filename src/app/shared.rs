@@ -18,9 +18,9 @@ use super::request::client_address::TrustedProxies;
 use super::response::compression::CompressorPool;
 use super::routing::pattern::Pattern;
 use super::routing::route_table::RouteTable;
-use super::runtime::Runtime;
+use super::runtime::{LocalState, Runtime};
 use super::topics::ShardTopics;
-use super::websocket::Sockets;
+use super::websocket::{SocketOwner, Sockets};
 use crate::error::{Error, Result};
 use crate::message::HeaderValue;
 
@@ -223,6 +223,12 @@ impl Shared {
         })
     }
 
+    /// The application's state of type `T`, if it has some.
+    pub(super) fn state_ref<T: 'static>(&self) -> Option<&T> {
+        let entry = self.state.iter().find(|entry| entry.kind == TypeId::of::<T>())?;
+        entry.value.downcast_ref()
+    }
+
     pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {
         self.routes.route(route)?.pattern.as_deref()
     }
@@ -234,6 +240,17 @@ impl Shared {
     /// The value of `Allow` of a route.
     pub(super) fn allow(&self, route: usize) -> Option<&HeaderValue> {
         self.routes.route(route)?.allow.as_ref()
+    }
+}
+
+impl LocalState for Shared {
+    fn find(&self, kind: TypeId) -> Option<Rc<dyn Any>> {
+        let entry = self.state.iter().find(|entry| entry.kind == kind)?;
+        Some(Rc::clone(&entry.value))
+    }
+
+    fn close_sockets(&self, owner: &SocketOwner) -> usize {
+        self.sockets.connected.close(owner)
     }
 }
 

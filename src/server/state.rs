@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use squall_shards::{InvokeError, Remote, ShardId, invoke_on, invoke_on_all};
 
-use crate::app::{Context, Shared, WebSocket};
+use crate::app::{Context, ShardWork, Shared, WebSocket};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -257,6 +257,15 @@ fn run_on_all<T: 'static, R: Send + 'static>(
         local()?;
         all(invoked.await)
     }
+}
+
+/// Runs work of the application on a shard.
+pub(super) async fn work_on(shard: ShardId, work: ShardWork) -> Result {
+    let invoked = invoke_on(shard, move || async move {
+        work(&*local()?);
+        Ok(())
+    });
+    invoked.await?
 }
 
 /// Calls a closure with the state of the shard it runs on.

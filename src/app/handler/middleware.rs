@@ -107,6 +107,13 @@ impl Next<'_> {
     }
 }
 
+impl Next<'_> {
+    /// Whether a handler of the application is innermost, and not a built-in response such as 404 and 405.
+    pub(in crate::app) fn has_handler(&self) -> bool {
+        matches!(self.inner, InnerHandler::Endpoint(_))
+    }
+}
+
 /// The innermost part of a request's chain.
 #[derive(Clone, Copy)]
 pub(in crate::app) enum InnerHandler<'a> {

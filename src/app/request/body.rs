@@ -40,6 +40,11 @@ impl Context {
         self.body.bytes_max = bytes_max;
     }
 
+    /// How many bytes of content this request may carry.
+    pub(in crate::app) fn body_limit(&self) -> u64 {
+        self.body.bytes_max
+    }
+
     /// Returns the announced length in bytes, as received: 0 without content, `None` for chunked content.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {

@@ -20,7 +20,7 @@ use crate::message::{StatusCode, TOKEN_BYTES};
 /// The cookies of a request and of its response: see [`Context::cookies`].
 #[derive(Clone, Copy)]
 pub struct Cookies<'a> {
-    cx: &'a Context,
+    pub(in crate::app) cx: &'a Context,
 }
 
 impl Context {
@@ -77,7 +77,7 @@ impl<'a> Cookies<'a> {
                 .with_message(format!("there are more than {count_max} cookies"))
                 .into());
         }
-        Ok(fields().flat_map(cookies))
+        Ok(fields().flat_map(read_cookies))
     }
 
     /// Sets a cookie of the response, and replaces one of the same name set before (Tornado's `set_cookie`).
@@ -86,7 +86,7 @@ impl<'a> Cookies<'a> {
     /// the request came over TLS. `SameSite=None`, `Partitioned` and the prefixes `__Secure-` and `__Host-` always get
     /// `Secure`, because browsers ignore such cookies without it.
     ///
-    /// A value may have any visible ASCII character and spaces. It is quoted where RFC 6265 §4.1.1 requires it, and
+    /// A value may have every character except control characters. It is quoted where RFC 6265 §4.1.1 requires it, and
     /// [`get`](Self::get) reads it back unquoted.
     ///
     /// The cookie is sent with the head, also if an error page replaces the response.
@@ -136,8 +136,8 @@ fn pieces(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     pieces.filter(|piece| !piece.trim_ascii().is_empty())
 }
 
-/// Reads one `Cookie` field. Each piece is checked for UTF-8 alone, so an invalid one does not hide the others.
-fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+/// Reads one `Cookie` field; each piece is checked for UTF-8 alone, so an invalid one does not hide the others.
+pub fn read_cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     pieces(field).filter_map(|piece| {
         let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
         let name = name.trim();
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn read(field: &str) -> Vec<(&str, String)> {
-        cookies(field.as_bytes())
+        read_cookies(field.as_bytes())
             .map(|(name, value)| (name, value.into_owned()))
             .collect()
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_cookie_that_is_not_utf_8_is_skipped_alone() {
         let field = b"a=1; name=Fran\xe7ois; n\xe4me=2; \xff; session=abc";
-        let all: Vec<_> = cookies(field).collect();
+        let all: Vec<_> = read_cookies(field).collect();
         assert_eq!(all, [("a", Cow::Borrowed("1")), ("session", Cow::Borrowed("abc"))]);
         assert_eq!(pieces(field).count(), 5, "skipped cookies count against the limit");
     }

@@ -12,6 +12,7 @@ use crate::app::context::Context;
 use crate::app::routing::host::{host_name, without_default_port};
 use crate::error::{Error, Result, bad_request};
 use crate::message::{Fields, Method, Version, default_port};
+use crate::websocket::is_same_origin;
 
 impl Context {
     /// Returns the method of the request.
@@ -188,6 +189,14 @@ impl Context {
     #[must_use]
     pub fn host_name(&self) -> &str {
         host_name(self.host())
+    }
+
+    /// Whether the request has no `Origin`, or that of its own host; a proxy's fields count as for the scheme.
+    pub(in crate::app) fn is_of_own_origin(&self) -> bool {
+        let proxies = &self.shared.trusted_proxies;
+        let is_secure = proxies.forwarded_secure(&self.peer, self.head.fields());
+        let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
+        is_same_origin(&self.head, scheme)
     }
 
     fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {

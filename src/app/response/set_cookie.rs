@@ -5,7 +5,7 @@
 //! several kinds of cookies silently; here they are errors that say why.
 
 use core::cell::Cell;
-use core::fmt::Display;
+use core::fmt::{Display, Write as _};
 use std::borrow::Cow;
 
 use cookie::time::{Duration, OffsetDateTime};
@@ -90,7 +90,7 @@ pub(in crate::app) fn field_value(mut cookie: Cookie<'_>, is_secure: bool) -> Re
         has_prefix || cookie.same_site() == Some(SameSite::None) || cookie.partitioned().unwrap_or_default();
     cookie.set_secure(cookie.secure().unwrap_or(is_secure || needs_secure));
     check_attributes(&cookie, needs_secure)?;
-    HeaderValue::try_from(cookie.to_string()).map_err(|error| refusal(&cookie, &error, "use visible ASCII characters"))
+    HeaderValue::try_from(cookie.to_string()).map_err(|error| refusal(&cookie, &error, "use no control characters"))
 }
 
 /// Makes a cookie that removes the one of the same name, path and domain.
@@ -168,7 +168,7 @@ fn begins_with(cookie: &Cookie<'_>, prefix: &str) -> bool {
 ///
 /// # Errors
 ///
-/// The first character that is a control character or beyond ASCII: clients disagree about these.
+/// The first control character: it could end the field.
 fn quoted(value: &str) -> Result<Cow<'_, str>, char> {
     let is_cookie_octet = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
     if value.bytes().all(is_cookie_octet) {
@@ -183,8 +183,10 @@ fn quoted(value: &str) -> Result<Cow<'_, str>, char> {
             // Clients split at these even inside quotes.
             ',' => quoted.push_str("\\054"),
             ';' => quoted.push_str("\\073"),
-            ' '..='~' => quoted.push(character),
-            _ => return Err(character),
+            _ if character.is_control() => return Err(character),
+            // Clients disagree about bytes beyond ASCII; Tornado reads this as the character.
+            '\u{a0}'..='\u{ff}' => write!(quoted, "\\{:03o}", u32::from(character)).map_err(|_| character)?,
+            _ => quoted.push(character),
         }
     }
     quoted.push('"');
@@ -248,6 +250,8 @@ mod tests {
             ("a\"b", "\"a\\\"b\""),
             ("a\\b,c", "\"a\\\\b\\054c\""),
             (" a b ", "\" a b \""),
+            ("é", "\"\\351\""),
+            ("Ж", "\"Ж\""),
         ] {
             assert_eq!(quoted(value).as_deref(), Ok(expected), "{value}");
         }
@@ -255,8 +259,7 @@ mod tests {
             ("a\r\nb", '\r'),
             ("a\0", '\0'),
             ("a\x7f", '\x7f'),
-            ("é", 'é'),
-            ("a ж", 'ж'),
+            ("é\u{85}", '\u{85}'),
         ] {
             assert_eq!(quoted(value), Err(character), "{value:?}");
         }

@@ -32,6 +32,8 @@ pub struct Route {
     /// The files that the route serves, for the URLs of static files.
     pub(super) static_tree: Option<Rc<StaticTree>>,
     pub(super) content: ContentRules,
+    /// Whether the route is exempt from the check for forged requests.
+    pub(in crate::app) skips_xsrf: bool,
     /// The parameters that the pattern must have.
     pub(super) parameters: Vec<String>,
     pub(super) problems: Vec<String>,

@@ -62,6 +62,8 @@ pub(in crate::app) struct Served {
     pub(in crate::app) chain: Chain,
     /// What the route says about content; most routes say nothing.
     pub(in crate::app) content: Option<Rc<ContentRules>>,
+    /// Whether the route is exempt from the check for forged requests.
+    pub(in crate::app) skips_xsrf: bool,
 }
 
 /// Everything that an application has for one host, or for every host.

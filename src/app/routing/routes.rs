@@ -480,6 +480,7 @@ fn add_endpoints(compiled: &mut CompiledRoute, route: Route, around: &Chain) {
         endpoint,
         chain: joined(around, &route.chain),
         content: content.clone(),
+        skips_xsrf: route.skips_xsrf,
     };
     let endpoints = route.endpoints.into_iter();
     compiled

@@ -82,6 +82,9 @@ fn add_filters(environment: &mut Environment<'_>) {
         with_context(|cx| cx.reverse_url(name, &parameters))
     });
     environment.add_filter("static_url", |path: &str| with_context(|cx| cx.static_url(path)));
+    environment.add_filter("xsrf_form_html", |_: &str| {
+        with_context(|cx| cx.xsrf_form_html()).map(|html| Value::from_safe_string(html.0))
+    });
     environment.add_filter("linkify", |text: &str, options: Kwargs| {
         let (shorten, rel) = (
             options.get::<Option<bool>>("shorten")?,

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`reverse_url`] | `{{ "user"\|reverse_url(id) }}` | the URL of a named route |
 //! | [`static_url`] | `{{ "app.css"\|static_url }}` | the URL of a static file, with its version |
+//! | [`xsrf_form_html`] | `{{ "_xsrf"\|xsrf_form_html }}` | the hidden input with the XSRF token |
 //! | [`module`] | `{{ entry\|module }}` | a [`Module`] of the page |
 //! | [`linkify`] | `{{ text\|linkify }}` | the text with its URLs as links |
 //! | [`script_json`] | `var user = {{ user\|script_json }};` | JSON for a `<script>` |
@@ -94,6 +95,26 @@ impl static_url {
     pub fn execute(self, path: impl Display, values: &dyn Values) -> askama::Result<String> {
         let url = context(values)?.static_url(&path.to_string());
         url.map_err(askama::Error::custom)
+    }
+}
+
+filter! {
+    /// Gives the hidden input with the XSRF token, for each form: `{{ "_xsrf"|xsrf_form_html }}`.
+    ///
+    /// See [`Context::xsrf_form_html`](crate::Context::xsrf_form_html). The text before the filter is the name of the input,
+    /// which is always `_xsrf`.
+    xsrf_form_html {}, arguments:
+}
+
+impl xsrf_form_html {
+    /// Gives the HTML.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::xsrf_form_html`](crate::Context::xsrf_form_html).
+    pub fn execute(self, _: impl Display, values: &dyn Values) -> askama::Result<Safe<String>> {
+        let html = context(values)?.xsrf_form_html();
+        html.map(|html| Safe(html.0)).map_err(askama::Error::custom)
     }
 }
 

@@ -1,0 +1,47 @@
+//! Who the client is: signed and encrypted cookies, protection against forged requests, users.
+//!
+//! The formats are Tornado's, so an application moves to Squall one route at a time and keeps its cookies. This layer
+//! reads no clock and draws no randomness: both come from the [`Runtime`](crate::app::Runtime).
+
+mod authenticated;
+mod authorization;
+mod basic;
+mod bearer;
+mod constant_time;
+mod cookie_secret;
+mod disconnect;
+#[cfg(feature = "encryption")]
+mod encrypted_cookies;
+#[cfg(feature = "encryption")]
+mod encrypted_value;
+mod identity;
+mod local_path;
+#[cfg(feature = "passwords")]
+mod password;
+mod session;
+mod signed_cookies;
+mod signed_value;
+mod throttle;
+mod user;
+mod xsrf;
+mod xsrf_settings;
+mod xsrf_token;
+
+pub use authenticated::{AllowIf, CurrentUser, Requires, allow_if, authenticated, requires};
+pub use basic::{Basic, BasicCredentials};
+pub use bearer::{ApiKeys, Bearer, is_equal_in_constant_time};
+pub use cookie_secret::CookieSecret;
+#[cfg(feature = "encryption")]
+pub use encrypted_cookies::EncryptedCookies;
+pub use local_path::local_path;
+#[cfg(feature = "passwords")]
+pub use password::{PasswordCheck, PasswordSettings};
+pub use session::{Session, SessionChanges, SessionKey, SessionLifetime, SessionStore, SessionValues, Sessions};
+pub use signed_cookies::SignedCookies;
+pub use signed_value::Signed;
+pub use throttle::{Attempts, LoginThrottle};
+pub use user::Users;
+pub use xsrf::Xsrf;
+pub use xsrf_token::XsrfToken;
+
+pub(super) use identity::Identity;
