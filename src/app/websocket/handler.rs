@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::socket::WebSocket;
 use crate::app::Context;
 use crate::error::Result;
-use crate::websocket::{Message, is_same_origin};
+use crate::websocket::Message;
 
 /// Serves one WebSocket (Tornado's class of the same name).
 ///
@@ -42,9 +42,7 @@ pub trait WebSocketHandler: 'static {
     /// other than browsers. It compares the scheme if the scheme is known. Behind a proxy that ends TLS, a
     /// [trusted](crate::Application::trusted_proxies) proxy must report it.
     fn check_origin(&self, cx: &Context) -> bool {
-        let is_secure = cx.shared.trusted_proxies.forwarded_secure(&cx.peer, cx.head.fields());
-        let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
-        is_same_origin(&cx.head, scheme)
+        cx.is_of_own_origin()
     }
 
     /// Chooses one of the client's subprotocols, which come in its order of preference (RFC 6455 §1.9). The default
@@ -74,6 +72,15 @@ pub trait WebSocketHandler: 'static {
     fn on_pong(&mut self, ws: &WebSocket, payload: Bytes) -> impl Future<Output = Result> {
         drop(payload);
         let _ = ws;
+        ready(Ok(()))
+    }
+
+    /// Runs for a message `{"refresh":"TOKEN"}` while the socket has an [expiry](WebSocket::expires_at).
+    ///
+    /// Verify the token and call [`expires_at`](WebSocket::expires_at) with its time; the socket keeps its subscriptions. The
+    /// default ignores it, so that the socket closes in the end.
+    fn on_refresh(&mut self, ws: &WebSocket, token: &str) -> impl Future<Output = Result> {
+        let _ = (ws, token);
         ready(Ok(()))
     }
 

@@ -14,7 +14,10 @@
 //! A [`SocketState`] is a [`Duplex`] with an application. A client has a [`Duplex`] alone.
 
 mod coalesce;
+pub(super) mod connected;
 mod deliveries;
+mod expiry;
+mod expiry_task;
 mod handler;
 mod handler_task;
 mod options;
@@ -24,6 +27,7 @@ mod socket;
 mod socket_state;
 mod upgrade;
 
+pub use connected::SocketOwner;
 pub use handler::WebSocketHandler;
 pub use handler_task::HandlerTask;
 pub(super) use options::Sockets;

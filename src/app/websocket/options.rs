@@ -5,6 +5,7 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::coalesce::Coalescer;
+use super::connected::Connected;
 use crate::settings::settings;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
@@ -28,6 +29,7 @@ pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(in crate::app) limits: RefCell<Rc<Limits>>,
     pub(super) coalescer: RefCell<Coalescer>,
+    pub(in crate::app) connected: Rc<Connected>,
 }
 
 impl fmt::Debug for Sockets {

@@ -56,11 +56,17 @@ impl<F, H> WebSocketRoute<F, H> {
             &mut cx.response.head,
         )?;
         let limits = self.limits.as_ref().map(Rc::clone);
+        let session = cx.session_owner();
         cx.response.upgrade = Some(Box::new(Upgrade {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
             active_route: cx.shared.as_active(cx.route),
-            start_handler: Box::new(move |state| Box::pin(run_handler(handler, state))),
+            start_handler: Box::new(move |state| {
+                if let Some(session) = session {
+                    state.belong_to(&session);
+                }
+                Box::pin(run_handler(handler, state))
+            }),
         }));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
+use super::expiry_task::refresh_token;
 use super::handler::WebSocketHandler;
 use super::handler_task::{fail, means_peer_gone};
 use super::socket::WebSocket;
@@ -37,7 +38,10 @@ async fn dispatch_events<H: WebSocketHandler>(
     Box::pin(handler.open(ws)).await?;
     loop {
         match poll_fn(|_| state.duplex().poll_event()).await {
-            SocketEvent::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
+            SocketEvent::Event(Event::Message(message)) => match refresh_token(state, &message) {
+                Some(token) => Box::pin(handler.on_refresh(ws, &token)).await?,
+                None => Box::pin(handler.on_message(ws, message)).await?,
+            },
             SocketEvent::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
             SocketEvent::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
             SocketEvent::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}

@@ -3,12 +3,18 @@
 use core::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
+use super::connected::SocketOwner;
+use super::expiry_task::set_expiry;
 use super::socket_state::SocketState;
 use crate::app::topics::{Publish, TopicsHandle, parse_pattern, parse_topic};
 use crate::error::Result;
 use crate::pubsub::{Pattern, Start, SubscribeError};
 use crate::websocket::{CloseCode, Message, SendError};
+
+/// Stands for "never": longer than any process runs.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// An open WebSocket, as its handler sees it.
 ///
@@ -83,6 +89,28 @@ impl WebSocket {
             Ok(()) | Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Sets when the socket expires, such as the time of the token that opened it; `None` for never, the default.
+    ///
+    /// At that time the client receives `{"expiring":5}` as text. It answers `{"refresh":"TOKEN"}`, which goes to
+    /// [`on_refresh`](crate::WebSocketHandler::on_refresh). Unless a later time is set within 5 s, the socket closes with
+    /// 4401 and the reason `expired`.
+    pub fn expires_at(&self, time: Option<SystemTime>) {
+        // Without a server no byte was ever sent, so nothing is open.
+        let Ok(runtime) = self.state.shared.runtime() else {
+            return;
+        };
+        let at = time.map(|time| {
+            let left = time.duration_since(runtime.wall()).unwrap_or_default().min(CENTURY);
+            runtime.now() + left
+        });
+        set_expiry(&self.state, runtime, at);
+    }
+
+    /// Sets the user whose [`disconnect`](crate::Context::disconnect) closes the socket, in place of an earlier one.
+    pub fn set_user(&self, user: &str) {
+        self.state.belong_to(&SocketOwner::User(user.to_owned()));
     }
 
     /// Returns whether messages can be sent: neither end has begun to close.

@@ -1,13 +1,15 @@
 //! A server's end of a WebSocket: its [`Duplex`], its application, and its subscriber id.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use std::rc::Rc;
 
+use super::connected::{Membership, SocketOwner};
+use super::expiry::{Expiry, UNAUTHORIZED};
 use crate::app::active_route::ActiveRoute;
 use crate::app::shared::Shared;
 use crate::pubsub::SubscriberId;
-use crate::websocket::{Connection, Duplex, ProtocolError};
+use crate::websocket::{CloseCode, Connection, Duplex, ProtocolError};
 
 /// One WebSocket between its handler and its driver.
 pub struct SocketState {
@@ -16,6 +18,9 @@ pub struct SocketState {
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
+    expiry: Rc<Expiry>,
+    /// The socket's places among those of its user and of its session.
+    memberships: RefCell<Vec<Membership>>,
 }
 
 impl SocketState {
@@ -26,6 +31,8 @@ impl SocketState {
             duplex: Duplex::new(machine, &shared.sockets.deflaters),
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
+            expiry: Rc::default(),
+            memberships: RefCell::default(),
         })
     }
 
@@ -71,10 +78,47 @@ impl SocketState {
         }
     }
 
+    /// When the socket expires.
+    pub(super) fn expiry(&self) -> &Rc<Expiry> {
+        &self.expiry
+    }
+
+    /// Has the end of an owner, a user or a session, close this socket, in place of an earlier one of its kind.
+    pub(super) fn belong_to(self: &Rc<Self>, owner: &SocketOwner) {
+        let socket = Rc::downgrade(self);
+        let close = move || {
+            socket
+                .upgrade()
+                .is_some_and(|state| state.close(UNAUTHORIZED, "disconnected"))
+        };
+        let membership = self.shared.sockets.connected.join(owner, Box::new(close));
+        let mut memberships = self.memberships.borrow_mut();
+        memberships.retain(|known| !known.is_of_kind(owner));
+        memberships.push(membership);
+    }
+
+    /// Closes an open socket, and returns whether it was open.
+    pub(super) fn close(&self, code: u16, reason: &str) -> bool {
+        let is_open = self.duplex.is_open();
+        if let Ok(runtime) = self.shared.runtime() {
+            // A socket that is closed already keeps its code.
+            let code = CloseCode::new(code).unwrap_or(CloseCode::POLICY_VIOLATION);
+            self.duplex.close(code, reason, runtime.now()).unwrap_or_default();
+        }
+        is_open
+    }
+
     /// Returns whether publications wait for this socket.
     #[must_use]
     pub fn has_deliveries(&self) -> bool {
         self.has_deliveries.get()
+    }
+}
+
+impl Drop for SocketState {
+    fn drop(&mut self) {
+        // Ends the task that waits for it.
+        self.expiry.set(None);
     }
 }
 
