@@ -9,6 +9,7 @@
 
 mod arguments;
 mod files;
+mod identity;
 mod pages;
 mod plain;
 #[path = "../sockets/mod.rs"]
@@ -39,6 +40,8 @@ struct ApplicationFlags {
     files: files::Flags,
     #[command(flatten)]
     arguments: arguments::Flags,
+    #[command(flatten)]
+    identity: identity::Flags,
 }
 
 /// Publishes every message to a topic with a history.
@@ -60,6 +63,7 @@ fn application(flags: &ApplicationFlags) -> Application {
     application = arguments::add_to(application, &flags.arguments);
     application = files::add_to(application, &flags.files);
     application = pages::add_to(application);
+    application = identity::add_to(application, &flags.identity);
     sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(HistoryPublisher))
 }
 
