@@ -23,6 +23,9 @@ mod files;
 #[path = "../fuzz/proxy.rs"]
 mod proxy;
 
+#[path = "../fuzz/identity.rs"]
+mod identity;
+
 #[cfg(feature = "locale")]
 #[path = "../fuzz/languages.rs"]
 mod languages;
@@ -82,6 +85,14 @@ fn conditions() {
 #[test]
 fn proxy_header() {
     smoke("proxy_header", proxy::header);
+
+fn cookies() {
+    smoke("cookies", identity::cookies);
+}
+
+#[test]
+fn signed_values() {
+    smoke("signed_values", identity::signed_values);
 }
 
 #[cfg(feature = "locale")]

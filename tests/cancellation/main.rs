@@ -20,6 +20,7 @@ mod client;
 mod exchange_tasks;
 mod files;
 mod harness;
+mod identity;
 mod requests;
 mod responses;
 mod state;

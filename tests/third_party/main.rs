@@ -1,4 +1,5 @@
-//! The `conformance` example with WebSocket clients of others: Python's `websockets`, Node's `ws`, and Chromium's.
+//! The `conformance` example with WebSocket clients of others: Python's `websockets`, Node's `ws`, and Chromium's. It
+//! also shares cookies with a server of Tornado.
 //!
 //! Each scenario is a function in each client's script, silent on success. The libraries come from
 //! `target/third_party`, where `.ci/run` installs the versions in `requirements.txt` and `package-lock.json`, or else
@@ -27,6 +28,9 @@ const BROWSER_CLIENT: &str = include_str!("browser_client.js");
 
 /// How many shards the server has: two, so that a broadcast crosses from one to another.
 const SHARDS: usize = 3;
+
+/// The cookie secret of the server and of `tornado_peer.py`.
+const SHARED_SECRET: &str = "the secret that Tornado and Squall share";
 
 #[test]
 fn text_binary_empty_and_large_messages_come_back_as_they_were() {
@@ -109,6 +113,23 @@ fn a_server_that_stops_says_1001_to_a_browser() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
+#[test]
+fn cookies_of_tornado_and_of_squall_are_read_by_each_other() {
+    meet(&start(&[]), "plain", &[tornado]);
+}
+
+#[test]
+fn signed_cookies_of_tornado_and_of_squall_are_valid_for_each_other() {
+    let server = start(&["--cookie-secret", SHARED_SECRET]);
+    meet(&server, "signed", &[tornado]);
+    meet(&server, "refused", &[tornado]);
+}
+
+#[test]
+fn xsrf_tokens_of_tornado_and_of_squall_fit_each_others_cookies() {
+    meet(&start(&[]), "xsrf", &[tornado]);
+}
+
 fn start(flags: &[&str]) -> Server {
     Server::start_with_shards("conformance", SHARDS, flags)
 }
@@ -154,11 +175,21 @@ fn expect_success(child: Child, scenario: &str) {
 
 /// Python with `websockets`; `None`, and skipped, without.
 fn python() -> Option<Command> {
+    let probe = ["-c", "import websockets.asyncio.client"];
+    available(python_command(), &probe, "python_client.py", "pip install websockets")
+}
+
+/// Python with Tornado; `None`, and skipped, without.
+fn tornado() -> Option<Command> {
+    let probe = ["-c", "import tornado.web"];
+    available(python_command(), &probe, "tornado_peer.py", "pip install tornado")
+}
+
+fn python_command() -> Command {
     let own = installed().join("python/bin/python");
     let mut command = Command::new(if own.exists() { own } else { PathBuf::from("python3") });
     command.env("PYTHONDONTWRITEBYTECODE", "1");
-    let probe = ["-c", "import websockets.asyncio.client"];
-    available(command, &probe, "python_client.py", "pip install websockets")
+    command
 }
 
 /// Node with `ws`; `None`, and skipped, without.
