@@ -12,8 +12,9 @@ use std::process::Command;
 
 /// The most crates that an example may build. A commit that adds one raises this number and says why.
 ///
-/// Nine belong to the feature `compression`, which the example conformance needs, and seven to `templates`.
-const CRATES_MAX: usize = 174;
+/// Nine belong to the feature `compression`, which the example conformance needs, seven to `templates`, and three to `hmac`,
+/// which signs cookies.
+const CRATES_MAX: usize = 177;
 
 /// Crates that belong to packages of their own: benchmarks, compile errors, counted allocations, seccomp filters, models,
 /// processes of property tests.

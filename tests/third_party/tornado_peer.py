@@ -33,7 +33,8 @@ class Cookie(RequestHandler):
 class Signed(RequestHandler):
     def get(self):
         value = self.get_signed_cookie("s")
-        self.write(json.dumps({"value": value and value.decode("utf-8"), "key_version": self.get_signed_cookie_key_version("s")}))
+        value = None if value is None else value.decode("utf-8")
+        self.write(json.dumps({"value": value, "key_version": self.get_signed_cookie_key_version("s")}))
 
     def post(self):
         self.set_signed_cookie("s", self.get_argument("value", strip=False))

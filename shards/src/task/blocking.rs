@@ -410,9 +410,26 @@ mod tests {
                 threads_max,
                 queue_max,
                 idle_timeout,
+                yields_to_others: false,
             },
             Vec::new(),
         )
+    }
+
+    /// The policy is field 41 of the file (proc_pid_stat(5)), and 5 stands for `SCHED_IDLE`.
+    #[test]
+    fn threads_that_yield_to_others_have_the_idle_policy() {
+        for (yields_to_others, expected) in [(false, "0"), (true, "5")] {
+            let limits = BlockingLimits {
+                yields_to_others,
+                ..BlockingLimits::default()
+            };
+            let pool = BlockingPool::new(limits, Vec::new());
+            let stat = pool.spawn(|| std::fs::read_to_string("/proc/thread-self/stat").unwrap());
+            let stat = block_on(stat).unwrap();
+            let behind_the_name = stat.rsplit(") ").next().unwrap();
+            assert_eq!(behind_the_name.split(' ').nth(38), Some(expected));
+        }
     }
 
     /// Occupies one thread of the pool until the returned sender is dropped; waits until the thread is busy.

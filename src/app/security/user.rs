@@ -53,18 +53,21 @@ use crate::message::HeaderValue;
 #[must_use = "users do nothing until they are given to an application"]
 pub struct Users<U> {
     load: Rc<dyn LoadUser>,
-    has_role: Option<Box<dyn Fn(&U, &str) -> bool>>,
+    has_role: Option<HasRole<U>>,
     login_url: Option<String>,
     challenge: Option<HeaderValue>,
     problem: Option<String>,
 }
+
+/// Whether a user has a role.
+type HasRole<U> = Box<dyn Fn(&U, &str) -> bool>;
 
 /// The same with the user's type erased: state of the application.
 pub(super) struct AnyUsers {
     kind: TypeId,
     name: &'static str,
     load: Rc<dyn LoadUser>,
-    has_role: Option<Box<dyn Fn(&dyn Any, &str) -> bool>>,
+    has_role: Option<HasRole<dyn Any>>,
     /// Where a browser without a user is sent.
     pub(super) login_url: Option<String>,
     /// The scheme that a client without a user should use.
@@ -151,7 +154,7 @@ impl Application {
             challenge,
             problem,
         } = users;
-        let erase = |has_role: Box<dyn Fn(&U, &str) -> bool>| -> Box<dyn Fn(&dyn Any, &str) -> bool> {
+        let erase = |has_role: HasRole<U>| -> HasRole<dyn Any> {
             Box::new(move |user, role| user.downcast_ref().is_some_and(|user| has_role(user, role)))
         };
         let users = AnyUsers {

@@ -145,7 +145,7 @@ impl Xsrf {
         if let Ok(Some(token)) = cx.optional_query_param(FIELD) {
             return Ok(Some(token));
         }
-        let bytes_max = cx.content_length().unwrap_or(cx.body_limit());
+        let bytes_max = cx.content_length().unwrap_or_else(|| cx.body_limit());
         if bytes_max > self.settings.max_form_bytes {
             return Ok(None);
         }

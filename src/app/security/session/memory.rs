@@ -141,8 +141,7 @@ impl SessionTable {
     /// As [`create`](Self::create); the session stays as it was.
     pub(super) fn rotate(
         &self,
-        old: SessionKey,
-        new: SessionKey,
+        (old, new): (SessionKey, SessionKey),
         changes: &SessionChanges,
         lifetime: SessionLifetime,
         now: Instant,
@@ -240,10 +239,10 @@ mod tests {
     fn a_rotation_closes_the_old_key_and_a_removed_session_stays_removed() {
         let (table, now) = (SessionTable::new(8, 1000), start());
         table.create(key(1), values("1"), LIFETIME, now).unwrap();
-        assert!(table.rotate(key(1), key(2), &changes("2"), LIFETIME, now).unwrap());
+        assert!(table.rotate((key(1), key(2)), &changes("2"), LIFETIME, now).unwrap());
         assert_eq!(table.load(key(1), LIFETIME, now), None);
         assert_eq!(table.load(key(2), LIFETIME, now), Some(values("2")));
-        assert!(!table.rotate(key(1), key(3), &changes("3"), LIFETIME, now).unwrap());
+        assert!(!table.rotate((key(1), key(3)), &changes("3"), LIFETIME, now).unwrap());
         table.remove(key(2));
         assert!(!table.update(key(2), &changes("3"), now).unwrap());
         assert_eq!(table.load(key(2), LIFETIME, now), None);
@@ -269,7 +268,7 @@ mod tests {
         table.create(key(1), values("1"), LIFETIME, now).unwrap();
         let large = "x".repeat(100);
         assert!(table.update(key(1), &changes(&large), now).is_err());
-        assert!(table.rotate(key(1), key(2), &changes(&large), LIFETIME, now).is_err());
+        assert!(table.rotate((key(1), key(2)), &changes(&large), LIFETIME, now).is_err());
         assert!(table.create(key(3), values(&large), LIFETIME, now).is_err());
         assert_eq!(table.load(key(1), LIFETIME, now), Some(values("1")));
     }

@@ -448,7 +448,7 @@ impl DynSessionStore for InMemory<'_> {
         changes: SessionChanges,
         lifetime: SessionLifetime,
     ) -> LocalBoxFuture<'_, Result<bool>> {
-        let rotated = self.at_home(old, move |table, now| table.rotate(old, new, &changes, lifetime, now));
+        let rotated = self.at_home(old, move |table, now| table.rotate((old, new), &changes, lifetime, now));
         Box::pin(async move { rotated.await? })
     }
 

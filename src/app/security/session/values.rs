@@ -80,7 +80,7 @@ mod tests {
         assert!(changes.change(&mut first, "a", Some("3".to_owned())));
         assert!(changes.change(&mut first, "c", Some("4".to_owned())));
         assert!(others.change(&mut second, "b", None));
-        let mut together = stored.clone();
+        let mut together = stored;
         changes.apply_to(&mut together);
         others.apply_to(&mut together);
         let expected = SessionValues::from([("a".to_owned(), "3".to_owned()), ("c".to_owned(), "4".to_owned())]);
