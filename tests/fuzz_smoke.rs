@@ -85,7 +85,9 @@ fn conditions() {
 #[test]
 fn proxy_header() {
     smoke("proxy_header", proxy::header);
+}
 
+#[test]
 fn cookies() {
     smoke("cookies", identity::cookies);
 }
