@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::error::SendError;
 use super::grammar;
 use super::version::MinorVersion;
+pub(super) use crate::message::is_trailer_allowed;
 use crate::message::{HttpDate, ResponseHead};
 
 /// The length of the content an application is about to send.
@@ -198,26 +199,6 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// Returns whether a field may stand in a trailer section; fields that frame, route or authorise may not (RFC 9110
-/// §6.5.1).
-pub(super) fn is_trailer_allowed(name: &HeaderName) -> bool {
-    const FORBIDDEN: [HeaderName; 12] = [
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::TRAILER,
-        header::HOST,
-        header::UPGRADE,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        header::CONTENT_RANGE,
-        header::SET_COOKIE,
-        header::AUTHORIZATION,
-        header::LOCATION,
-    ];
-    !FORBIDDEN.contains(name)
 }
 
 fn write_status_line(head: &ResponseHead, out: &mut Vec<u8>) {

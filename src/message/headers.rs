@@ -3,7 +3,7 @@
 //! They are a list that is searched from the front, because a response has few fields. A list retains their
 //! order and its memory, and hashes no names that a peer may choose.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 
 /// Response fields in order, as names and values of the `http` crate, which cannot contain CR, LF or NUL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,4 +86,24 @@ impl Headers {
             self.list.clear();
         }
     }
+}
+
+/// Returns whether a field may stand in a trailer section; fields that frame, route or authorise may not (RFC 9110
+/// §6.5.1).
+pub(crate) fn is_trailer_allowed(name: &HeaderName) -> bool {
+    const FORBIDDEN: [HeaderName; 12] = [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::TRAILER,
+        header::HOST,
+        header::UPGRADE,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_RANGE,
+        header::SET_COOKIE,
+        header::AUTHORIZATION,
+        header::LOCATION,
+    ];
+    !FORBIDDEN.contains(name)
 }

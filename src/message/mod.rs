@@ -26,8 +26,11 @@ pub use body::{Body, BodyStream, BoxError};
 pub(crate) use byte_set::ByteSet;
 pub use close_code::CloseCode;
 pub use date::HttpDate;
-pub(crate) use grammar::{TOKEN_BYTES, is_token, parse_digits};
+pub(crate) use grammar::{
+    LENGTH_MAX, PATH_BYTES, TARGET_BYTES, TOKEN_BYTES, decimal, is_field_byte, is_host, is_token, parse_digits,
+};
 pub use headers::Headers;
+pub(crate) use headers::is_trailer_allowed;
 #[doc(no_inline)]
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;

@@ -9,7 +9,7 @@ use crate::memory::{self, OutOfMemory};
 
 /// The version of HTTP that a request came in; higher minor versions of HTTP/1 are read as 1.1 (RFC 9112 §2.3).
 ///
-/// The server speaks HTTP/1.0 and HTTP/1.1 today.
+/// The server speaks HTTP/1.0, HTTP/1.1 and HTTP/2 today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Version {
@@ -335,6 +335,68 @@ impl RequestHeadBuilder<'_> {
             value: span(value),
         });
         self
+    }
+}
+
+/// For heads that do not arrive as text: their bytes are decoded into the buffer of the head.
+impl RequestHeadBuilder<'_> {
+    /// Returns the buffer, to which names and values are appended. Bytes that a span covers stay as they are.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.head.bytes
+    }
+
+    /// Returns a part of the buffer.
+    pub(crate) fn bytes_at(&self, place: core::ops::Range<usize>) -> &[u8] {
+        self.head.bytes.get(place).unwrap_or_default()
+    }
+
+    /// Sets form and text of the request-target from the buffer; the caller has checked that it is visible ASCII.
+    pub(crate) fn target_at(&mut self, form: TargetForm, place: core::ops::Range<usize>) -> &mut Self {
+        let RequestHead { bytes, target_text, .. } = &mut *self.head;
+        target_text.push_str(str::from_utf8(bytes.get(place).unwrap_or_default()).unwrap_or_default());
+        self.head.form = form;
+        self
+    }
+
+    /// Adds a field line whose name is a token in lower case.
+    #[inline]
+    pub(crate) fn field_as_is(&mut self, name: core::ops::Range<usize>, value: core::ops::Range<usize>) -> &mut Self {
+        self.head.fields.push(FieldSpan {
+            name: span(name),
+            value: span(value),
+        });
+        self
+    }
+
+    /// Joins all fields `cookie` with `; ` into one behind the others (RFC 9113 §8.2.3).
+    pub(crate) fn join_cookies(&mut self) -> Result<(), OutOfMemory> {
+        let RequestHead { bytes, fields, .. } = &mut *self.head;
+        let place = |span: Span| span.start as usize..span.end as usize;
+        let is_cookie = |bytes: &[u8], field: &FieldSpan| bytes.get(place(field.name)) == Some(b"cookie");
+        let crumbs: usize = fields.iter().map(|field| place(field.value).len() + 2).sum();
+        memory::make_room(bytes, crumbs)?;
+        let start = bytes.len();
+        let mut name = None;
+        for index in 0..fields.len() {
+            let Some(field) = fields.get(index).copied().filter(|field| is_cookie(bytes, field)) else {
+                continue;
+            };
+            if name.replace(field.name).is_some() {
+                bytes.extend_from_slice(b"; ");
+            }
+            let value = place(field.value);
+            if value.end <= start {
+                bytes.extend_from_within(value);
+            }
+        }
+        fields.retain(|field| !is_cookie(bytes, field));
+        if let Some(name) = name {
+            fields.push(FieldSpan {
+                name,
+                value: span(start..bytes.len()),
+            });
+        }
+        Ok(())
     }
 }
 
