@@ -50,6 +50,8 @@ pub mod client;
 mod error;
 #[doc(hidden)]
 pub mod http1;
+#[doc(hidden)]
+pub mod http2;
 mod memory;
 pub mod message;
 #[doc(hidden)]

@@ -8,6 +8,9 @@ use std::path::Path;
 #[path = "../fuzz/http1.rs"]
 mod http1;
 
+#[path = "../fuzz/http2.rs"]
+mod http2;
+
 #[path = "../fuzz/multipart.rs"]
 mod multipart;
 
@@ -50,6 +53,16 @@ fn connection() {
 #[test]
 fn response() {
     smoke("response", http1::response);
+}
+
+#[test]
+fn http2_connection() {
+    smoke("http2_connection", http2::connection);
+}
+
+#[test]
+fn http2_hpack() {
+    smoke("http2_hpack", http2::hpack);
 }
 
 #[test]

@@ -9,6 +9,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("message", &["memory"]),
     ("error", &["memory", "message"]),
     ("http1", &["memory", "message", "settings", "error"]),
+    ("http2", &["memory", "message", "settings"]),
     ("websocket", &["memory", "message", "settings", "error"]),
     ("pubsub", &["memory", "message", "settings", "error"]),
     ("proxy_protocol", &["message"]),
@@ -26,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "settings",
             "error",
             "http1",
+            "http2",
             "websocket",
             "pubsub",
             "app",
@@ -40,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "settings",
             "error",
             "http1",
+            "http2",
             "websocket",
             "pubsub",
             "proxy_protocol",
@@ -49,7 +52,16 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ),
     (
         "testing",
-        &["memory", "message", "error", "http1", "websocket", "app", "server"],
+        &[
+            "memory",
+            "message",
+            "error",
+            "http1",
+            "http2",
+            "websocket",
+            "app",
+            "server",
+        ],
     ),
 ];
 
