@@ -108,6 +108,19 @@ impl Exchange {
         }
     }
 
+    /// Returns whether the response is in memory as a whole: nothing of it was flushed, and no stream is part of it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let response = &self.context.response;
+        response.completion == Completion::Whole && !response.head_sent && response.stream.is_none()
+    }
+
+    /// Returns how many bytes of content wait to be sent, apart from a stream.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.context.response.content().len()
+    }
+
     /// Returns whether the called handler has an `on_finish`.
     #[must_use]
     pub fn has_on_finish(&self) -> bool {

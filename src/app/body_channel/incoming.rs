@@ -74,6 +74,17 @@ impl Incoming {
         has_room && self.is_coming && self.error.is_none()
     }
 
+    /// How many bytes a handler still waits for that reads the whole.
+    pub(super) fn wanted_bytes(&self) -> u64 {
+        match (self.demand, self.length) {
+            (Demand::Whole { bytes_max }, BodyLength::Known(length)) => {
+                length.min(bytes_max).saturating_sub(self.received_bytes)
+            }
+            (Demand::Whole { bytes_max }, _) => bytes_max.saturating_sub(self.received_bytes),
+            (Demand::Nothing | Demand::Pieces { .. }, _) => 0,
+        }
+    }
+
     pub(super) fn unread_bytes(&self) -> usize {
         self.unread.len()
     }

@@ -61,6 +61,14 @@ impl Channel {
         self.incoming.borrow().wants_more()
     }
 
+    /// Returns how many bytes a handler still waits for that reads the content as a whole; 0 for any other.
+    ///
+    /// At most the body's limit. A driver may grant its peer that much at once.
+    #[must_use]
+    pub fn wanted_bytes(&self) -> u64 {
+        self.incoming.borrow().wanted_bytes()
+    }
+
     /// Hands over decoded content.
     ///
     /// If memory is short, the content fails with [`BodyError::OutOfMemory`].
