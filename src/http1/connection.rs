@@ -221,6 +221,12 @@ impl Connection {
         self.deadline.idle_since()
     }
 
+    /// Returns since when the peer's last bytes are awaited, or were until the connection refused them.
+    #[must_use]
+    pub fn waits_since(&self) -> Instant {
+        self.deadline.since()
+    }
+
     /// Returns whether no request has begun, so that closing the connection loses no response.
     #[must_use]
     pub fn is_idle(&self) -> bool {

@@ -99,6 +99,11 @@ impl PeerDeadline {
         (self.waiting == Awaited::NextRequest).then_some(self.since)
     }
 
+    /// Returns when the current or last wait began.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Stops the clock: the peer owes nothing.
     pub(super) fn clear(&mut self) {
         self.waiting = Awaited::Nothing;

@@ -1,7 +1,8 @@
 //! The server: bind, start shards, serve, drain; this file reads in that order.
 //!
 //! A connection's path: [`accept`] accepts it, and [`http1`] reads its requests one after another, runs the application
-//! for each and writes the response. After a 101, it hands the connection to [`websocket`]. [`broadcast`] carries
+//! for each and writes the response. It hands the connection to [`websocket`] after a 101, and to [`http2`] at that
+//! protocol's preface. [`broadcast`] carries
 //! published messages between shards, and [`files`] reads static files. [`shard`] holds what the connections of one
 //! shard share. [`memory`] acts when memory is short. [`tls`] has certificates, and the handshakes before HTTP.
 
@@ -12,6 +13,7 @@ mod broadcast;
 mod config;
 mod files;
 mod http1;
+mod http2;
 #[cfg(feature = "testing")]
 mod in_process;
 mod memory;
@@ -49,6 +51,7 @@ pub use tls::builder::Tls;
 use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, TrustedProxies, parse_pattern};
 use crate::error::{Error, Result};
 use crate::http1::http1_setters;
+use crate::http2::http2_setters;
 use crate::pubsub::{self, LogLimits, TopicOptions, history_setters, pubsub_setters};
 use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
@@ -285,6 +288,7 @@ impl Server {
 impl Server {
     own_setters!();
     http1_setters!();
+    http2_setters!();
     write_setters!();
     websocket_setters!();
     pubsub_setters!();
@@ -296,6 +300,10 @@ impl Server {
 
     fn http1(&mut self) -> &mut crate::http1::Limits {
         &mut self.config.http1
+    }
+
+    fn http2(&mut self) -> &mut crate::http2::Settings {
+        &mut self.config.http2
     }
 
     fn write(&mut self) -> &mut WriteLimits {

@@ -1,4 +1,5 @@
-//! A connection from its first byte to its last: HTTP until a 101, then a WebSocket in a task of its own.
+//! A connection from its first byte to its last: HTTP/1 until a 101 or HTTP/2's preface, then a WebSocket or HTTP/2 in a
+//! task of its own.
 
 use std::rc::Rc;
 
@@ -8,6 +9,7 @@ use super::accepted::Accepted;
 use super::http1::connection::Connection;
 use super::http1::ending::Ending;
 use super::http1::upgrade;
+use super::http2;
 use super::shard::ShardServer;
 use crate::app::Peer;
 use crate::transport::socket::Socket;
@@ -58,6 +60,7 @@ fn run(mut connection: Connection) -> impl Future<Output = ()> {
             Ending::Idle if connection.has_arrived() => {}
             Ending::Idle | Ending::Close => connection.linger().await,
             Ending::Upgrade => upgrade::start(connection),
+            Ending::Http2 => http2::start::start(connection.into_switched()),
             Ending::Abort | Ending::PeerGone => {}
         }
     }

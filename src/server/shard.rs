@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use squall_shards::{Gate, Shard, ShardId, Wait, WaitList, clock};
 
 use super::config::ServerConfig;
+use super::http2::handler_pool::HandlerPool;
 use super::memory::pressure;
 use super::memory::pressure::{Budget, Meter};
 use super::memory::watermarks::Pressure;
@@ -19,6 +20,7 @@ use super::operator_log;
 use super::tls::shard::ShardTls;
 use crate::app::{App, Exchange};
 use crate::http1;
+use crate::http2;
 use crate::memory::{self, OutOfMemory, Reservation};
 use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
@@ -42,6 +44,9 @@ pub(super) struct ShardServer {
     pub(super) app: Rc<App>,
     pub(super) config: Rc<ServerConfig>,
     pub(super) http1: Rc<http1::Limits>,
+    pub(super) http2: Rc<http2::Limits>,
+    /// Boxes for the handlers of HTTP/2.
+    pub(super) handlers: HandlerPool,
     pub(super) write: WriteLimits,
     pub(super) shard: Shard,
     /// `None` if the server has no certificate.
@@ -77,6 +82,8 @@ impl ShardServer {
         Self {
             app,
             http1: Rc::new(config.http1.clone()),
+            http2: Rc::new(config.http2_limits()),
+            handlers: HandlerPool::default(),
             write: config.write.clone(),
             meter: budget.map(pressure::meter),
             config,

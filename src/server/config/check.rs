@@ -16,7 +16,7 @@ impl ServerConfig {
     ///
     /// At least one setting is invalid. The error names every invalid setting, its flag and the allowed values.
     pub(in crate::server) fn check(&self) -> Result<(), InvalidConfig> {
-        let flaws = self.own.flaws().chain(self.http1.flaws());
+        let flaws = self.own.flaws().chain(self.http1.flaws()).chain(self.http2.flaws());
         let flaws = flaws.chain(self.websocket.flaws()).chain(self.write.flaws());
         let flaws = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws());
         let flaws = flaws.chain(self.tls_flags.flaws());

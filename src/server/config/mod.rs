@@ -17,6 +17,7 @@ use super::tls::builder::Tls;
 use super::tls::settings::TlsSettings;
 use crate::app::{self, TrustedProxies};
 use crate::http1;
+use crate::http2;
 use crate::message::parse_digits;
 use crate::pubsub::{self, TopicRules};
 use crate::settings::{Bytes, Count, Kind, PositiveBytes, PositiveCount, PositiveTime, Switch, Time, settings};
@@ -34,6 +35,7 @@ pub(in crate::server) struct ServerConfig {
     #[cfg(feature = "rustls")]
     pub(in crate::server) tls: Option<Tls>,
     pub(in crate::server) http1: http1::Limits,
+    pub(in crate::server) http2: http2::Settings,
     /// For WebSockets whose routes set none of their own.
     pub(in crate::server) websocket: websocket::Limits,
     pub(in crate::server) topics: TopicRules,
@@ -120,6 +122,10 @@ settings! {
         ///
         /// 30 s: actix-web's, and what Kubernetes waits before it kills a process.
         [Time] shutdown_timeout: Duration = Duration::from_secs(30),
+        /// Speaks HTTP/1 alone; by default a client may begin with HTTP/2's preface.
+        ///
+        /// A client that begins with it is answered 505.
+        [Switch] no_http2: bool = false,
         /// Stops the server on SIGTERM and SIGINT: the first gracefully, the second at once.
         ///
         /// On by default. A process can have one such server; a program that handles signals itself stops its server
@@ -239,6 +245,26 @@ impl ServerConfig {
     #[expect(clippy::unused_self, reason = "with the feature, it reads the settings")]
     pub(in crate::server) const fn has_certificate(&self) -> bool {
         false
+    }
+
+    /// Returns the limits of HTTP/2: its own, and those that it shares with HTTP/1.
+    pub(in crate::server) fn http2_limits(&self) -> http2::Limits {
+        let shared = &self.http1;
+        http2::Limits {
+            max_header_bytes: shared.max_header_bytes,
+            max_header_count: shared.max_header_count,
+            max_header_name_bytes: shared.max_header_name_bytes,
+            max_target_bytes: shared.max_target_bytes,
+            max_trailer_bytes: shared.max_trailer_bytes,
+            max_trailer_count: shared.max_trailer_count,
+            header_timeout: shared.header_timeout,
+            idle_timeout: shared.idle_timeout,
+            body_timeout: shared.body_timeout,
+            min_body_rate: shared.min_body_rate,
+            body_rate_grace: shared.body_rate_grace,
+            max_block_bytes: shared.max_header_bytes.saturating_mul(2),
+            ..http2::Limits::from(&self.http2)
+        }
     }
 
     /// Returns an application's limits, replaced by those that flags gave.

@@ -14,6 +14,7 @@ use squall_shards::StandardError;
 use super::{Given, Listen, OwnSettings, ServerConfig};
 use crate::app;
 use crate::http1;
+use crate::http2;
 use crate::pubsub::{self, LogLimits};
 use crate::server::operator_log;
 use crate::server::tls::settings::TlsSettings;
@@ -124,6 +125,7 @@ impl Args for Options {
             .args(with_defaults::<TlsSettings>("TLS"))
             .args(application)
             .args(with_defaults::<http1::Limits>("Requests"))
+            .args(with_defaults::<http2::Settings>("Requests"))
             .args(with_defaults::<WriteLimits>("Responses"))
             .args(with_defaults::<websocket::Limits>("WebSockets"))
             .args(with_defaults::<pubsub::Limits>("Topics"))
@@ -153,6 +155,7 @@ impl FromArgMatches for Options {
         update(&mut config.own, matches)?;
         update(&mut config.tls_flags, matches)?;
         update(&mut config.http1, matches)?;
+        update(&mut config.http2, matches)?;
         update(&mut config.write, matches)?;
         update(&mut config.websocket, matches)?;
         update(&mut config.pubsub, matches)?;

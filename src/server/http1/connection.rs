@@ -25,6 +25,7 @@ use crate::app::{App, BodyLength, Channel, Completion, Exchange, Outcome, Upgrad
 use crate::http1::{self, Next, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::StatusCode;
+use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
 use crate::transport::arrival::Arrival;
@@ -323,7 +324,7 @@ impl Connection {
             Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
             // Only an abort breaks the response off; an error response in its place is complete.
             Err(Ending::Abort) => exchange.conclude(Completion::BrokenOff),
-            Err(Ending::Idle | Ending::Close | Ending::Upgrade) => {}
+            Err(Ending::Idle | Ending::Close | Ending::Upgrade | Ending::Http2) => {}
         }
         if let Some(on_finish) = app.finished(exchange) {
             on_finish.await;
@@ -359,9 +360,42 @@ impl Connection {
 
     /// Answers a malformed request and reads nothing behind it.
     fn refuse(&mut self, error: ParseError) -> Ending {
+        if error == ParseError::VersionUnsupported && self.is_http2() {
+            return Ending::Http2;
+        }
         let peer = self.wire.peer_address().map(tracing::field::display);
         tracing::debug!(peer, %error, "refused a request");
         self.writer.refuse(&mut self.wire, error.status(), &error.to_string())
+    }
+
+    /// Returns whether the connection begins with the first line of HTTP/2's preface. Behind a response it is a mistake.
+    #[cold]
+    fn is_http2(&self) -> bool {
+        let is_first = self.wire.socket.sent().bytes == 0 && !self.wire.socket.is_sending() && self.writer.is_empty();
+        is_first && !self.wire.server.config.own.no_http2 && self.reader.begins_with(FIRST_LINE)
+    }
+
+    /// Takes the connection apart for HTTP/2.
+    pub(in crate::server) fn into_switched(self) -> Switched {
+        let since = self.wire.machine.waits_since();
+        let peer = self.wire.known_peer();
+        let Wire {
+            socket,
+            timer,
+            server,
+            input_ended,
+            ..
+        } = self.wire;
+        Switched {
+            socket,
+            input: self.reader.into_input(),
+            timer,
+            input_ended,
+            peer,
+            server,
+            guard: self.guard,
+            since,
+        }
     }
 
     /// Returns whether the peer has acknowledged everything, so that a close loses nothing; with TLS, the end of the

@@ -14,6 +14,8 @@ pub(in crate::server) enum Ending {
     Close,
     /// After a 101: the exchange holds what takes the connection over.
     Upgrade,
+    /// The first line is that of HTTP/2's preface; the input holds it.
+    Http2,
     /// In the middle of a response, or because the peer is too slow: close without a complete response.
     Abort,
     /// The peer has reset the connection, or counts as gone: what is sent no longer arrives.

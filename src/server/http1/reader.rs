@@ -85,6 +85,11 @@ impl RequestReader {
         self.input.clear(&wire.socket);
     }
 
+    /// Returns whether the unread bytes begin with these.
+    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
+        self.input.bytes().starts_with(bytes)
+    }
+
     /// Takes the unread bytes for the next protocol.
     pub(super) fn into_input(self) -> Input {
         self.input

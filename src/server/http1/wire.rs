@@ -98,6 +98,11 @@ impl Wire {
         self.peer = Some(peer);
     }
 
+    /// Returns the peer, if the kernel was asked for it, or a test has set it.
+    pub(super) fn known_peer(&self) -> Option<Peer> {
+        self.peer
+    }
+
     /// Returns the peer's address, which the kernel is asked for once.
     fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| Peer {

@@ -69,6 +69,11 @@ impl FlushInFlight {
 
 /// Writes into the output.
 impl ResponseWriter {
+    /// Returns whether nothing waits to be sent.
+    pub(super) fn is_empty(&self) -> bool {
+        self.output.is_empty()
+    }
+
     /// Returns whether the output is as large as one send.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
