@@ -38,12 +38,14 @@
 //! | write a request | `request` |
 //! | send and receive bytes, with a timeout | `wire` |
 //! | read a response | `response`, `content` |
+//! | speak HTTP/2 | `http2` |
 //! | speak WebSocket, read events | `websocket`, `event_stream` |
 
 mod client;
 mod connector;
 mod content;
 mod event_stream;
+mod http2;
 mod request;
 mod response;
 mod websocket;

@@ -10,6 +10,7 @@ use squall_shards::ShardId;
 
 use super::connector::Connector;
 use super::event_stream::TestEventStream;
+use super::http2::{self, Http2Request};
 use super::response::TestResponse;
 use super::websocket::TestWebSocket;
 use crate::app::Peer;
@@ -30,6 +31,7 @@ pub struct TestRequest<'a> {
     trailers: Headers,
     peer: Peer,
     shard: Option<ShardId>,
+    is_http2: bool,
     /// Why the request cannot be sent; the sending call returns it, so that the calls before can be chained.
     invalid: Option<Error>,
 }
@@ -64,6 +66,7 @@ impl<'a> TestRequest<'a> {
                 is_secure: false,
             },
             shard: None,
+            is_http2: false,
             invalid,
         }
     }
@@ -135,6 +138,14 @@ impl<'a> TestRequest<'a> {
         self
     }
 
+    /// Sends the request over HTTP/2, on a connection of its own, instead of HTTP/1.1.
+    ///
+    /// WebSockets and event streams of this client always use HTTP/1.1.
+    pub fn http2(mut self) -> Self {
+        self.is_http2 = true;
+        self
+    }
+
     /// Sends the request and waits until the exchange is over, so that the handler's `on_finish` has run.
     ///
     /// # Errors
@@ -142,9 +153,36 @@ impl<'a> TestRequest<'a> {
     /// The request cannot be encoded, the exchange takes longer than [`TestClient::timeout`](super::TestClient::timeout),
     /// or the connection closes before the head of the response is complete.
     pub fn send(mut self) -> Result<TestResponse> {
+        if self.is_http2 {
+            return self.send_http2();
+        }
         let request = self.bytes()?;
         let mut wire = self.connector.connect(self.shard, self.peer)?;
         let response = wire.exchange(&request, |wire| TestResponse::read(wire, &self.method))?;
+        wire.finish()?;
+        Ok(response)
+    }
+
+    fn send_http2(mut self) -> Result<TestResponse> {
+        if let Some(invalid) = self.invalid.take() {
+            return Err(invalid);
+        }
+        let content = match &self.body {
+            RequestBody::None => Vec::new(),
+            RequestBody::Whole(content) => content.clone(),
+            RequestBody::Chunks(chunks) => chunks.concat(),
+        };
+        let request = Http2Request {
+            method: &self.method,
+            target: &self.target,
+            fields: &self.headers,
+            is_secure: self.peer.is_secure,
+            content: &content,
+            has_length: matches!(self.body, RequestBody::Whole(_)) && self.trailers.is_empty(),
+            trailers: &self.trailers,
+        };
+        let mut wire = self.connector.connect(self.shard, self.peer)?;
+        let response = http2::exchange(&mut wire, &request)?;
         wire.finish()?;
         Ok(response)
     }

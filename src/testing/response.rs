@@ -36,6 +36,34 @@ pub(super) fn read_head(wire: &mut Wire) -> Result<ResponseHead> {
     }
 }
 
+/// For responses that do not arrive as text.
+impl TestResponse {
+    /// Sets the head.
+    pub(super) fn begin(&mut self, status: StatusCode, headers: Headers) {
+        self.status = status;
+        self.headers = headers;
+    }
+
+    pub(super) fn push(&mut self, content: &[u8]) {
+        self.content.extend_from_slice(content);
+    }
+
+    pub(super) fn end(&mut self, trailers: Headers) {
+        self.trailers = trailers;
+    }
+
+    /// Returns the response as one that was broken off.
+    pub(super) fn aborted(mut self) -> Self {
+        self.aborted = true;
+        self
+    }
+
+    /// Whether the head has come: every response has a date.
+    pub(super) fn has_begun(&self) -> bool {
+        !self.headers.is_empty()
+    }
+}
+
 impl TestResponse {
     /// Reads a response to a request of this method, to its end.
     pub(super) fn read(wire: &mut Wire, method: &Method) -> Result<Self> {
