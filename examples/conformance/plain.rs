@@ -7,6 +7,9 @@ use squall::prelude::*;
 /// How many bytes of a large body are written between two flushes.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Most bytes of the field that `/bighead` answers with.
+const FIELD_BYTES_MAX: usize = 60_000;
+
 async fn root(_cx: &mut Context) -> &'static str {
     "ok"
 }
@@ -59,6 +62,16 @@ async fn stream(cx: &mut Context) -> Result {
     Ok(())
 }
 
+/// Answers with a field of `n` bytes, up to [`FIELD_BYTES_MAX`].
+async fn bighead(cx: &mut Context) -> Result<&'static str> {
+    let bytes: usize = cx.query_param("n")?;
+    if bytes > FIELD_BYTES_MAX {
+        return Err(HttpError::new(400).with_message("n is at most 60000").into());
+    }
+    cx.set_header("X-Big", "x".repeat(bytes))?;
+    Ok("ok")
+}
+
 async fn big(cx: &mut Context) -> Result {
     let mut left: usize = cx.query_param("n")?;
     let mut length = String::new();
@@ -87,4 +100,5 @@ pub(crate) fn add_to(application: Application) -> Application {
         .get("/status/304", not_modified)
         .get("/stream", stream)
         .get("/big", big)
+        .get("/bighead", bighead)
 }

@@ -1,0 +1,128 @@
+"""A client of HTTP/2 with Python's h2, which shares no code with Squall. Each scenario is silent on success."""
+
+import socket
+import sys
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+
+
+class Client:
+    def __init__(self, host, port, settings=None):
+        self.socket = socket.create_connection((host, port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        if settings:
+            self.h2.local_settings.update(settings)
+        self.h2.initiate_connection()
+        self.flush()
+        self.answers = {}
+
+    def flush(self):
+        self.socket.sendall(self.h2.data_to_send())
+
+    def request(self, method, path, body=None, fields=(), end=True):
+        stream = self.h2.get_next_available_stream_id()
+        head = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path), *fields]
+        self.h2.send_headers(stream, head, end_stream=end and body is None)
+        self.answers[stream] = {"status": None, "body": b"", "trailers": None, "ended": False, "reset": None}
+        self.flush()
+        if body is not None:
+            self.send(stream, body, end)
+        return stream
+
+    def send(self, stream, body, end=True):
+        sent = 0
+        while sent < len(body):
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size, len(body) - sent)
+            if room == 0:
+                self.receive()
+                continue
+            self.h2.send_data(stream, body[sent : sent + room])
+            sent += room
+            self.flush()
+        if end:
+            self.h2.end_stream(stream)
+            self.flush()
+
+    def receive(self):
+        data = self.socket.recv(65536)
+        assert data, "the server closed the connection"
+        for event in self.h2.receive_data(data):
+            answer = self.answers.get(getattr(event, "stream_id", None))
+            if isinstance(event, h2.events.ResponseReceived):
+                answer["status"] = int(dict(event.headers)[b":status"])
+            elif isinstance(event, h2.events.DataReceived):
+                answer["body"] += event.data
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.TrailersReceived):
+                answer["trailers"] = dict(event.headers)
+            elif isinstance(event, h2.events.StreamEnded):
+                answer["ended"] = True
+            elif isinstance(event, h2.events.StreamReset):
+                answer["reset"] = event.error_code
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                assert event.error_code == 0, event
+        self.flush()
+
+    def wait(self, *streams):
+        while not all(self.answers[stream]["ended"] for stream in streams):
+            self.receive()
+        return [self.answers[stream] for stream in streams]
+
+
+def streams(host, port):
+    client = Client(host, port)
+    for _ in range(5):
+        ids = [client.request("GET", f"/p/{index}") for index in range(100)]
+        for index, answer in enumerate(client.wait(*ids)):
+            assert answer["status"] == 200 and answer["body"] == str(index).encode(), answer
+
+
+def upload(host, port):
+    client = Client(host, port)
+    body = bytes(range(256)) * 10_000
+    (answer,) = client.wait(client.request("POST", "/echo", body))
+    assert answer["body"] == body
+    (answer,) = client.wait(client.request("POST", "/echo", b"abc", [("content-length", "3")]))
+    assert answer["body"] == b"abc"
+
+
+def download(host, port):
+    client = Client(host, port)
+    one, other = client.request("GET", "/big?n=3000000"), client.request("GET", "/big?n=3000000")
+    for answer in client.wait(one, other):
+        assert len(answer["body"]) == 3_000_000
+
+
+def cancel(host, port):
+    client = Client(host, port)
+    ids = [client.request("GET", "/big?n=1000000") for _ in range(30)]
+    for stream in ids[::2]:
+        client.h2.reset_stream(stream, error_code=8)
+    client.flush()
+    for answer in client.wait(*ids[1::2]):
+        assert len(answer["body"]) == 1_000_000
+
+
+def trailers(host, port):
+    client = Client(host, port)
+    stream = client.request("POST", "/echo", b"content", [("te", "trailers")], end=False)
+    client.h2.send_headers(stream, [("x-checksum", "7")], end_stream=True)
+    client.flush()
+    (answer,) = client.wait(stream)
+    assert answer["body"] == b"content", answer
+
+
+def small_windows(host, port):
+    settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1, h2.settings.SettingCodes.HEADER_TABLE_SIZE: 0}
+    client = Client(host, port, settings)
+    (answer,) = client.wait(client.request("GET", "/stream"))
+    assert answer["body"] == b"onetwothree"
+
+
+{function.__name__: function for function in (streams, upload, download, cancel, trailers, small_windows)}[sys.argv[1]](
+    sys.argv[2], int(sys.argv[3])
+)
