@@ -127,6 +127,9 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guide/benchmarking.md")]
     mod benchmarking {}
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../docs/guide/http2.md")]
+    mod http2 {}
     #[doc = include_str!("../docs/guide/io-uring-and-containers.md")]
     mod io_uring_and_containers {}
     #[cfg(feature = "locale")]

@@ -50,7 +50,7 @@ fn a_hundred_requests_at_a_time_are_answered() {
         .flat_map(|index| get(1 + 2 * index, &format!("/p/{index}")))
         .collect();
     connection.send(&requests);
-    let mut answers = vec![None; 100];
+    let mut answers = [None; 100];
     let mut left = 100;
     while left > 0 {
         let frame = connection.frame().expect("the connection stays");

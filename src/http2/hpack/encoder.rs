@@ -105,7 +105,7 @@ impl Encoder {
     }
 
     #[cfg(test)]
-    pub(super) fn table(&self) -> (usize, Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(super) fn table(&self) -> super::table::Content {
         self.table.content()
     }
 }

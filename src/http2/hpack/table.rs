@@ -149,10 +149,14 @@ impl<M: Copy> Table<M> {
     }
 }
 
+/// The size of a table and its entries, the newest first.
+#[cfg(test)]
+pub(super) type Content = (usize, Vec<(Vec<u8>, Vec<u8>)>);
+
 #[cfg(test)]
 impl<M: Copy> Table<M> {
     /// Returns the size and all entries, the newest first.
-    pub(super) fn content(&self) -> (usize, Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(super) fn content(&self) -> Content {
         let all = (0..self.entries.len()).filter_map(|age| self.get(age));
         let content: Vec<_> = all.map(|found| (found.name.to_vec(), found.value.to_vec())).collect();
         assert!(self.bytes.len() <= 2 * TABLE_BYTES_MAX, "{} bytes", self.bytes.len());

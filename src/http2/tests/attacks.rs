@@ -14,10 +14,10 @@ fn until_ended(bench: &mut Bench, rounds_max: u32, frames: impl Fn(u32) -> Vec<u
         match bench.try_receive_all(&mut bytes.as_slice()) {
             Ok(events) => {
                 for event in events {
-                    if let Event::Request { stream, .. } | Event::Reset { stream, .. } = event {
-                        if !bench.connection.is_open(stream) {
-                            bench.connection.release(stream, bench.now, &mut bench.out);
-                        }
+                    if let Event::Request { stream, .. } | Event::Reset { stream, .. } = event
+                        && !bench.connection.is_open(stream)
+                    {
+                        bench.connection.release(stream, bench.now, &mut bench.out);
                     }
                 }
             }

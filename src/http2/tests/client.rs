@@ -24,19 +24,19 @@ impl Pair {
             client,
             server: Bench::new(),
         };
-        pair.to_server();
-        pair.to_client();
-        pair.to_server();
+        pair.serve();
+        pair.answer();
+        pair.serve();
         pair
     }
 
-    fn to_server(&mut self) -> Vec<String> {
+    fn serve(&mut self) -> Vec<String> {
         let bytes = std::mem::take(&mut self.client.out);
         let events = self.server.receive_all(&bytes);
         events.iter().map(|event| format!("{event:?}")).collect()
     }
 
-    fn to_client(&mut self) -> Vec<String> {
+    fn answer(&mut self) -> Vec<String> {
         let bytes = std::mem::take(&mut self.server.out);
         let events = self.client.receive_all(&bytes);
         events.iter().map(|event| format!("{event:?}")).collect()
@@ -69,7 +69,7 @@ fn a_request_and_its_response_reach_the_other_half() {
             .connection
             .send_last(stream, b"ping", None, &mut client.out)
             .unwrap();
-        let events = pair.to_server();
+        let events = pair.serve();
         assert_eq!(events.len(), 3, "{events:?}");
         let head = &pair.server.head;
         assert_eq!((head.method(), head.target()), (&Method::POST, "/p?q"));
@@ -87,7 +87,7 @@ fn a_request_and_its_response_reach_the_other_half() {
             .send_last(key, b"pong", Some(&trailers), &mut server.out)
             .unwrap();
         server.connection.release(key, server.now, &mut server.out);
-        let events = pair.to_client();
+        let events = pair.answer();
         assert!(events[0].contains("201"), "{events:?}");
         assert!(events[2].starts_with("Trailers"), "{events:?}");
         assert_eq!(pair.client.head.fields().get("x-sum"), Some(&b"1"[..]));
@@ -103,13 +103,13 @@ fn a_request_and_its_response_reach_the_other_half() {
 fn an_interim_head_precedes_the_final_one() {
     let mut pair = Pair::new();
     let stream = pair.open(&Method::GET, &Headers::new(), true);
-    pair.to_server();
+    pair.serve();
     let key = pair.server.connection.open_streams().next().unwrap();
     pair.server
         .send_head(key, &ResponseHead::new(StatusCode::EARLY_HINTS), None, false);
     pair.server
         .send_head(key, &ResponseHead::new(StatusCode::OK), Some(0), true);
-    let events = pair.to_client();
+    let events = pair.answer();
     assert!(events[0].contains("103") && events[1].contains("200"), "{events:?}");
     pair.client
         .connection
@@ -124,9 +124,9 @@ fn the_peers_limit_on_streams_and_its_goaway_are_kept() {
         pair.open(&Method::GET, &Headers::new(), true);
     }
     assert!(!pair.client.connection.may_open());
-    assert_eq!(pair.to_server().len(), 100);
+    assert_eq!(pair.serve().len(), 100);
     pair.server.connection.go_away(pair.server.now, &mut pair.server.out);
-    assert!(pair.to_client()[0].starts_with("GoAway"));
+    assert!(pair.answer()[0].starts_with("GoAway"));
     assert!(!pair.client.connection.may_open());
     pair.client.check_quiescent();
 }

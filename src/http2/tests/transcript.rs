@@ -205,23 +205,9 @@ fn requests_content_and_trailers_are_read_however_they_are_cut() {
         .iter()
         .map(|frame| (frame.kind, frame.stream))
         .collect();
-    assert_eq!(
-        kinds,
-        [
-            (4, 0),
-            (8, 0),
-            (4, 0),
-            (1, 1),
-            (0, 1),
-            (6, 0),
-            (1, 3),
-            (0, 3),
-            (1, 5),
-            (0, 5),
-            (1, 7),
-            (0, 7)
-        ]
-    );
+    let first = [(4, 0), (8, 0), (4, 0), (1, 1), (0, 1), (6, 0)];
+    let rest = [(1, 3), (0, 3), (1, 5), (0, 5), (1, 7), (0, 7)];
+    assert_eq!(kinds, [first, rest].concat());
 }
 
 #[test]

@@ -11,8 +11,11 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
+/// A block in hexadecimal digits, its fields, and the size of the table behind it.
+type Example<'e> = (&'e str, &'e [(&'e str, &'e str)], usize);
+
 /// Decodes blocks one after another, and compares the fields and the size of the table.
-fn check(decoder: &mut Decoder, blocks: &[(&str, &[(&str, &str)], usize)]) {
+fn check(decoder: &mut Decoder, blocks: &[Example<'_>]) {
     for (hex, fields, table_bytes) in blocks {
         assert_eq!(decode(decoder, &bytes(hex)), Ok(list(fields)), "{hex}");
         assert_eq!(decoder.table().0, *table_bytes, "{hex}");
