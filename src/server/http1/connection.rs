@@ -372,7 +372,9 @@ impl Connection {
     #[cold]
     fn is_http2(&self) -> bool {
         let is_first = self.wire.socket.sent().bytes == 0 && !self.wire.socket.is_sending() && self.writer.is_empty();
-        is_first && !self.wire.server.config.own.no_http2 && self.reader.begins_with(FIRST_LINE)
+        // With TLS a client chooses its protocol in the handshake.
+        let is_plain = !self.wire.socket.is_secure() && !self.wire.server.config.own.no_http2;
+        is_first && is_plain && self.reader.begins_with(FIRST_LINE)
     }
 
     /// Takes the connection apart for HTTP/2.

@@ -15,6 +15,10 @@ impl Connection {
         if let Some(exchange) = self.exchange.take() {
             self.server.return_exchange(exchange);
         }
+        if poll_fn(|cx| self.poll_end(cx)).await.is_err() {
+            return;
+        }
+        self.wire.socket.announce_end();
         let ended = poll_fn(|cx| self.poll_end(cx)).await;
         if ended.is_err() || self.wire.socket.shutdown_write().is_err() {
             return;
