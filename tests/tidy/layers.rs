@@ -3,7 +3,7 @@
 use crate::source::{Finding, Source, closing_brace, has_word, lines, top_level};
 
 /// The imports that are allowed, by the first name after `crate::` in `src/`: each folder or file, and the layers below it.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("settings", &[]),
     ("memory", &[]),
     ("message", &["memory"]),
