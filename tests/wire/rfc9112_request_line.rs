@@ -126,10 +126,10 @@ fn refuses_what_is_not_http() {
     );
 }
 
-/// RFC 9113 §3.4: the HTTP/2 preface has an unsupported major version, and a target that only OPTIONS may have;
+/// RFC 9113 §3.4: without HTTP/2, its preface has an unsupported major version, and a target that only OPTIONS may have;
 /// either is a reason to refuse it.
 #[test]
 fn refuses_the_http_2_preface() {
-    let server = Server::shared();
+    let server = Server::start("conformance", &["--no-http2"]);
     refused_with_one_of(&server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400, 505]).unwrap();
 }
