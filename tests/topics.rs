@@ -164,6 +164,7 @@ async fn events(cx: &mut Context) -> Result {
     events.heartbeat(Duration::from_millis(20));
     events.send(Event::new("hello\nyou").name("greeting")).await?;
     match topic.starts_with("kept") {
+        true if topic.ends_with("/replayed") => events.resume_from(&topic, Start::Last(2))?,
         true => events.resume(&topic)?,
         false => events.subscribe(&topic)?,
     };
@@ -183,6 +184,7 @@ async fn fickle(cx: &mut Context) -> Result {
         assert!(events.unsubscribe(text).is_err(), "{text}");
         assert!(events.subscribe_from(text, Start::Last(1)).is_err(), "{text}");
         assert!(events.resume(text).is_err(), "{text}");
+        assert!(events.resume_from(text, Start::Last(1)).is_err(), "{text}");
     }
     assert!(events.subscribe_pattern("halls/*")?);
     assert!(!events.subscribe_pattern("halls/*")?, "it does so already");
@@ -733,6 +735,21 @@ fn an_event_stream_resumes_by_last_event_id() {
 }
 
 #[test]
+fn a_first_event_stream_begins_at_its_start_and_a_later_one_after_its_last_event() {
+    let (server, _go) = serve(2);
+    let path = "/events/kept/replayed";
+    for message in ["1", "2", "3"] {
+        pollster::block_on(server.publisher.publish("kept/replayed", message).confirm()).unwrap();
+    }
+    let mut first = Events::open(&server, path, "");
+    let second_message = first.next();
+    assert!(second_message[1].ends_with("\"data\":2}"), "{second_message:?}");
+    assert!(first.next()[1].ends_with("\"data\":3}"));
+    let id = second_message[0].strip_prefix("id: ").unwrap();
+    assert!(Events::open(&server, path, id).next()[1].ends_with("\"data\":3}"));
+}
+
+#[test]
 fn an_event_stream_stops_after_unsubscribe() {
     let (server, _go) = serve(2);
     let mut events = Events::open(&server, "/fickle", "");
@@ -853,7 +870,11 @@ fn a_message_against_the_topics_rules_is_the_publishers_error() {
         .listen("127.0.0.1:0")
         .bind()
         .unwrap_err();
-    assert!(refused.to_string().contains("needs a history"), "{refused}");
+    assert_eq!(
+        refused.to_string(),
+        "could not add the rule for the topics `a`: a topic with SlowConsumer::Resync needs a history; \
+         add .history(HistoryLimits::default()) to its options"
+    );
 }
 
 /// What a subscription outside the shards gets: the text, or the number of missed messages.

@@ -200,12 +200,24 @@ impl EventStream<'_> {
     ///
     /// As [`subscribe_from`](Self::subscribe_from).
     pub fn resume(&mut self, topic: &str) -> Result<bool> {
+        // The current position, and no past messages.
+        self.resume_from(topic, Start::Last(0))
+    }
+
+    /// Subscribes as [`resume`](Self::resume) does, and begins a first connection at `first`.
+    ///
+    /// `Start::Last(50)` gives a new page the last 50 messages. A reconnecting browser receives what it missed: its
+    /// `Last-Event-ID` replaces `first`.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe_from`](Self::subscribe_from).
+    pub fn resume_from(&mut self, topic: &str, first: Start) -> Result<bool> {
         let id = self.cx.headers().get("last-event-id").filter(|id| !id.is_empty());
         let position = |id| str::from_utf8(id).ok()?.parse().ok();
         let had = id.map(|id| position(id).unwrap_or(Position::UNKNOWN));
         self.resumable = Some(parse_topic(topic)?);
-        // Without a position: the current position, and no past messages.
-        self.subscribe_from(topic, had.map_or(Start::Last(0), Start::After))
+        self.subscribe_from(topic, had.map_or(first, Start::After))
     }
 
     /// Sends the messages of the subscribed topics until the peer goes, the server stops, or a topic's policy closes a
