@@ -219,6 +219,29 @@ fn the_application_layer_alone_does_the_same_and_each_request_is_a_panic() {
 }
 
 /// Error pages and their errors are application code too.
+/// The texts are those of tokio 1.54, in a shard of io_uring and in one of epoll.
+#[test]
+fn a_panic_of_a_library_made_for_another_runtime_names_the_driver_that_it_needs() {
+    let application = Application::new()
+        .get("/{text}", async |cx: &mut Context| -> Result {
+            panic_any(cx.param::<String>("text")?)
+        })
+        .error_page(|_: &mut Context, error: &Error| error.to_string());
+    let client = AppClient::new(application).unwrap();
+    let answer = |text: &str| client.get(text).send().unwrap().text();
+    for text in [
+        "from the context of a Tokio 1.x runtime",
+        "A Tokio 1.x context was found",
+    ] {
+        let answer = answer(&format!("/{}", text.replace(' ', "%20")));
+        assert!(
+            answer.starts_with(&format!("panicked: {text}; start with --driver epoll ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(answer("/other"), "panicked: other");
+}
+
 #[test]
 fn a_panicking_error_page_is_replaced_by_the_plain_one() {
     let server = Running::start(1, || {

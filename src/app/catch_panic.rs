@@ -93,8 +93,9 @@ pub(super) fn catch_panic<T>(shared: &Shared, run: impl FnOnce() -> T) -> Result
     catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| {
         shared.count_panic();
         let text = message(thrown.as_ref());
+        let advice = advice(&text);
         drop_payload(thrown);
-        Error::panicked(text)
+        Error::panicked(text + advice)
     })
 }
 
@@ -106,6 +107,15 @@ fn message(thrown: &(dyn Any + Send)) -> String {
         text.clone()
     } else {
         "with a payload that is not text".to_owned()
+    }
+}
+
+/// What to do about a panic of a library made for tokio: its text names a runtime, and the author of a handler has none.
+fn advice(text: &str) -> &'static str {
+    if text.contains("Tokio 1.x") {
+        "; start with --driver epoll for such a library, and wait with squall::shards::sleep instead of its timers"
+    } else {
+        ""
     }
 }
 
