@@ -492,6 +492,16 @@ fn invalid_settings_fail_before_binding() {
 }
 
 #[test]
+fn a_number_of_shards_that_is_out_of_bounds_is_an_error_with_the_bounds() {
+    for count in [0, 1025] {
+        let server = Server::new(Application::new).listen("127.0.0.1:0").shards(count);
+        let expected =
+            format!("could not start {count} shards: the number is out of bounds; set shards (--shards) to 1 to 1024");
+        assert_eq!(server.bind().unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
 fn an_application_that_cannot_be_built_is_reported_without_the_number_of_a_shard() {
     let application = || Application::new().get("/users/:id", async |_: &mut Context| "a user");
     let server = Server::new(application).listen("127.0.0.1:0").shards(1);

@@ -48,6 +48,7 @@ settings! {
         /// Bytes to which a slow-consumer policy shortens a queue; at this size the subscriber counts as caught up.
         ///
         /// 64 KiB: far enough below the high mark that a subscriber misses one long stretch instead of every other message.
+        /// A value above `max_queue_bytes` counts as `max_queue_bytes`.
         [Bytes] low_queue_bytes: usize = 64 * 1024,
         /// Most bytes queued for all subscribers of a shard; beyond them the shard queues no message.
         ///

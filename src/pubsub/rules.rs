@@ -183,9 +183,16 @@ pub enum InvalidRule {
 impl fmt::Display for InvalidRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => write!(formatter, "there are more than {RULES_MAX} rules for topics"),
-            Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
-            Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
+            Self::TooMany => write!(
+                formatter,
+                "there are more than {RULES_MAX} rules for topics; use patterns that match several topics"
+            ),
+            Self::ResyncWithoutHistory => formatter.write_str(
+                "a topic with SlowConsumer::Resync needs a history; add .history(HistoryLimits::default()) to its options",
+            ),
+            Self::ConflateWithHistory => formatter.write_str(
+                "a topic with SlowConsumer::Conflate has no history, because its keys overtake one another; remove one of both",
+            ),
             Self::Hidden { earlier, later } if earlier == later => {
                 write!(
                     formatter,

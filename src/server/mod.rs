@@ -108,7 +108,7 @@ impl Server {
     ///
     /// It listens on `127.0.0.1:8888` unless `--listen` says otherwise, and logs to standard error. It ends the process
     /// on `--help` and on invalid arguments, after it has printed what is wrong. Setters called afterwards override
-    /// flags.
+    /// flags. [`listen`](Self::listen) instead adds an address to those of the flags.
     pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self::from_options(Options::from_command_line(), factory)
     }
@@ -162,7 +162,8 @@ impl Server {
     /// ```
     pub fn topic(mut self, pattern: &str, options: TopicOptions) -> Self {
         let rules = std::mem::take(&mut self.config.topics);
-        let added = parse_pattern(pattern).and_then(|pattern| Ok(rules.with(pattern, options)?));
+        let named = |error| Error::new(format!("could not add the rule for the topics `{pattern}`: {error}"));
+        let added = parse_pattern(pattern).and_then(|parsed| rules.with(parsed, options).map_err(named));
         match added {
             Ok(rules) => self.config.topics = rules,
             Err(error) => self.invalid = self.invalid.or(Some(error)),

@@ -203,8 +203,11 @@ impl Builder {
 
     fn check(&self) -> Result<(), LaunchError> {
         let ring = &self.ring;
-        let wrong = if self.shards.is_some_and(|count| count == 0 || count > SHARDS_MAX) {
-            format!("invalid number of shards; set --shards between 1 and {SHARDS_MAX}")
+        let refused = self.shards.filter(|count| !(1..=SHARDS_MAX).contains(count));
+        let wrong = if let Some(count) = refused {
+            format!(
+                "could not start {count} shards: the number is out of bounds; set shards (--shards) to 1 to {SHARDS_MAX}"
+            )
         } else if self.thread_name.contains('\0') {
             "invalid thread_name: it contains a NUL byte, where the kernel ends a name; remove it".to_owned()
         } else if !ring.submission_entries.is_power_of_two() || ring.submission_entries > SUBMISSION_ENTRIES_MAX {
