@@ -41,8 +41,18 @@
 //! | connect to a WebSocket | [`connect`], [`client`] |
 //! | test it | `testing::TestClient`, with the feature `testing` |
 //!
-//! [`message`] has what requests and responses are made of. Without the default feature `serve`, the crate has the
-//! application and the protocols, but no server, no client and no shards.
+//! [`message`] has what requests and responses are made of.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `serve` | yes | the server, the client, shards and the command line; without it: the application and the protocols |
+//! | `templates` | yes | [`views`] and [`Context::render`], with askama |
+//! | `testing` | no | `testing::TestClient` |
+//! | `compression` | no | the content codings br and zstd; gzip is always there |
+//! | `locale` | no | `views::locale`: translations, and the formats of each region |
+//! | `reload` | no | `Context::render_file`: templates that are read anew for each page |
 
 pub mod app;
 #[cfg(feature = "serve")]
@@ -127,6 +137,8 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../docs/guide/benchmarking.md")]
     mod benchmarking {}
+    #[doc = include_str!("../docs/guide/coming-from-axum-and-tornado.md")]
+    mod coming_from_axum_and_tornado {}
     #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/guide/http2.md")]
     mod http2 {}
