@@ -51,6 +51,7 @@
 //! | `templates` | yes | [`views`] and [`Context::render`], with askama |
 //! | `testing` | no | `testing::TestClient` |
 //! | `compression` | no | the content codings br and zstd; gzip is always there |
+//! | `tls`, `tls-ring` | no | TLS, with the cryptography of aws-lc-rs or of ring |
 //! | `locale` | no | `views::locale`: translations, and the formats of each region |
 //! | `reload` | no | `Context::render_file`: templates that are read anew for each page |
 
