@@ -52,6 +52,8 @@
 //! | `testing` | no | `testing::TestClient` |
 //! | `compression` | no | the content codings br and zstd; gzip is always there |
 //! | `tls`, `tls-ring` | no | TLS, with the cryptography of aws-lc-rs or of ring |
+//! | `encryption` | no | encrypted cookies, and sessions in them |
+//! | `passwords` | no | hashes of passwords, with Argon2 |
 //! | `locale` | no | `views::locale`: translations, and the formats of each region |
 //! | `reload` | no | `Context::render_file`: templates that are read anew for each page |
 
