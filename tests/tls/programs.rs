@@ -87,6 +87,38 @@ fn curl_reads_a_response_with_each_version_and_sends_content() {
     );
 }
 
+/// A client that offers both protocols gets HTTP/2, unless the server speaks HTTP/1 alone (RFC 7301 §3.2).
+#[test]
+fn curl_chooses_http_2_in_the_handshake() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    for (no_http2, version) in [(false, "2 200 300000"), (true, "1.1 200 300000")] {
+        let application = || Application::new().post("/echo", echo);
+        let running = Running::serve(Server::new(application).shards(2).no_http2(no_http2).tls(own.tls()));
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--http2",
+            "--data-binary",
+            "@-",
+            "--output",
+            "/dev/null",
+        ])
+        .args([
+            "--write-out",
+            "%{http_version} %{http_code} %{size_download}",
+            "--cacert",
+        ])
+        .arg(authority.file())
+        .arg(format!("https://localhost:{}/echo", running.address.port()));
+        let Some(output) = run(&mut curl, &vec![b'x'; 300_000]) else {
+            return;
+        };
+        assert_eq!(text(&output), version);
+    }
+}
+
 /// Runs `s_client` with one request that closes the connection.
 fn s_client(authority: &Authority, running: &Running, flags: &[&str]) -> Option<String> {
     let mut client = Command::new("openssl");

@@ -122,9 +122,9 @@ settings! {
         ///
         /// 30 s: actix-web's, and what Kubernetes waits before it kills a process.
         [Time] shutdown_timeout: Duration = Duration::from_secs(30),
-        /// Speaks HTTP/1 alone; by default a client may begin with HTTP/2's preface.
+        /// Speaks HTTP/1 alone; by default a client may choose HTTP/2, with TLS in the handshake, else by its preface.
         ///
-        /// A client that begins with it is answered 505.
+        /// A client that begins with the preface is then answered 505.
         [Switch] no_http2: bool = false,
         /// Stops the server on SIGTERM and SIGINT: the first gracefully, the second at once.
         ///

@@ -21,6 +21,8 @@ use crate::app::{BodyError, BodyLength, Channel, Exchange, ExchangeTask, TaskSta
 use crate::http2::{self, ContentLength, ErrorCode, Event, Expired, StreamKey};
 use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, HeaderValue, RequestHead, StatusCode};
+#[cfg(feature = "rustls")]
+use crate::message::{default_port, host_and_port};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
 
@@ -243,6 +245,14 @@ impl Connection {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return self.refuse_request(stream, exchange, status, SHORT_OF_MEMORY);
         }
+        #[cfg(feature = "rustls")]
+        if self.is_misdirected(exchange.head().authority()) {
+            let (status, why) = (
+                StatusCode::MISDIRECTED_REQUEST,
+                "this host needs a connection of its own",
+            );
+            return self.refuse_request(stream, exchange, status, why);
+        }
         if pressure >= Pressure::CloseAfterResponse {
             let now = self.now();
             self.machine.go_away(now, &mut self.wire.output);
@@ -261,6 +271,16 @@ impl Connection {
                 Ok(())
             }
         }
+    }
+
+    /// Returns whether the host of a request has rules of its own for clients, which this connection has not met.
+    #[cfg(feature = "rustls")]
+    fn is_misdirected(&mut self, authority: &str) -> bool {
+        let (Some(shard), Some(tls)) = (&self.server.tls, self.wire.tls()) else {
+            return false;
+        };
+        let host = host_and_port(authority, default_port("https"));
+        host.is_some_and(|(host, _)| shard.misdirects(tls.server_name(), host))
     }
 
     /// Keeps the channel of a handler that runs in its own task.
@@ -322,8 +342,15 @@ impl Connection {
         if let Some(exchange) = self.exchange.take() {
             return Ok(exchange);
         }
+        self.pooled_exchange()
+    }
+
+    /// Returns an exchange from the shard's pool, for a request of this peer.
+    pub(super) fn pooled_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
         let mut exchange = self.server.take_exchange()?;
         exchange.set_peer(self.wire.peer());
+        #[cfg(feature = "rustls")]
+        exchange.set_tls(self.wire.tls());
         Ok(exchange)
     }
 

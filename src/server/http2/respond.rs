@@ -90,8 +90,7 @@ impl Connection {
     pub(super) fn refuse(&mut self, stream: StreamKey, status: StatusCode, why: &str) -> Flow {
         let peer = self.wire.peer().address.map(tracing::field::display);
         tracing::debug!(peer, error = why, "refused a request");
-        let mut exchange = self.server.take_exchange()?;
-        exchange.set_peer(self.wire.peer());
+        let mut exchange = self.pooled_exchange()?;
         exchange.forget_request();
         self.refuse_request(stream, exchange, status, why)
     }

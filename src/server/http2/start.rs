@@ -22,7 +22,7 @@ pub(in crate::server) const FIRST_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
 /// What a connection of HTTP/2 allocates without a check, its task and its machine, rounded up. 4 KiB.
 const CONNECTION_BYTES: usize = 4 * 1024;
 
-/// What remains of a connection of HTTP/1.
+/// What a connection of HTTP/2 begins with: what remains of one of HTTP/1, or a socket of TLS.
 pub(in crate::server) struct Switched {
     pub(in crate::server) socket: Socket,
     pub(in crate::server) input: Input,
@@ -33,6 +33,28 @@ pub(in crate::server) struct Switched {
     pub(in crate::server) guard: GateGuard,
     /// Since when the preface is awaited: one clock runs for all of it.
     pub(in crate::server) since: Instant,
+}
+
+impl Switched {
+    /// Makes what a connection begins with that has chosen HTTP/2 in its TLS handshake.
+    #[cfg(feature = "rustls")]
+    pub(in crate::server) fn new(
+        socket: Socket,
+        peer: Option<Peer>,
+        server: Rc<ShardServer>,
+        guard: GateGuard,
+    ) -> Self {
+        Self {
+            socket,
+            input: Input::default(),
+            timer: Deadline::new(),
+            input_ended: false,
+            peer,
+            since: server.shard.now(),
+            server,
+            guard,
+        }
+    }
 }
 
 /// Starts the task of a connection.

@@ -1,5 +1,7 @@
 //! The socket of a connection, with what waits to be read and to be sent.
 
+#[cfg(feature = "rustls")]
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -8,6 +10,8 @@ use squall_shards::Deadline;
 use super::ending::{Ending, Flow, peer_gone};
 use crate::app::Peer;
 use crate::memory::{self, OutOfMemory};
+#[cfg(feature = "rustls")]
+use crate::message::TlsInfo;
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use crate::transport::socket::Socket;
@@ -26,6 +30,8 @@ pub(super) struct Wire {
     /// The send in flight is large enough to watch.
     is_watched: bool,
     peer: Option<Peer>,
+    #[cfg(feature = "rustls")]
+    tls: Option<Rc<TlsInfo>>,
 }
 
 impl Wire {
@@ -39,7 +45,18 @@ impl Wire {
             progress: None,
             is_watched: false,
             peer,
+            #[cfg(feature = "rustls")]
+            tls: None,
         }
+    }
+
+    /// Returns what applications see of TLS, which the session is asked for once.
+    #[cfg(feature = "rustls")]
+    pub(super) fn tls(&mut self) -> Option<Rc<TlsInfo>> {
+        if self.tls.is_none() {
+            self.tls = self.socket.tls_info().map(Rc::new);
+        }
+        self.tls.clone()
     }
 
     /// Returns the peer, which the kernel is asked for once.

@@ -11,10 +11,13 @@ use std::task::Poll;
 use squall_shards::{GateGuard, Stop, Stream, sleep, sleep_until};
 
 use super::hello::{Hello, HelloReader};
+use super::policies::HTTP2;
 use super::shard::ShardTls;
 use crate::app::Peer;
 use crate::memory;
 use crate::server::accepted::Accepted;
+use crate::server::http2;
+use crate::server::http2::start::Switched;
 use crate::server::serve::{serve, serve_as};
 use crate::server::shard::{IN_FLIGHT_GRACE, ShardServer};
 use crate::transport::socket::Socket;
@@ -43,6 +46,13 @@ pub(in crate::server) async fn accept(accepted: Accepted, server: Rc<ShardServer
     let client = accepted.client;
     let opened = Box::pin(within_patience(&server, open(accepted, tls))).await;
     match opened {
+        Some(Ok(socket)) if socket.info().alpn() == Some(HTTP2) => {
+            let peer = client.map(|address| Peer {
+                address: Some(address),
+                is_secure: true,
+            });
+            http2::start::start(Switched::new(Socket::from(socket), peer, server, guard));
+        }
         Some(Ok(socket)) if client.is_some() => {
             let peer = Peer {
                 address: client,

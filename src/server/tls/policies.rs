@@ -19,7 +19,10 @@ use crate::server::operator_log;
 use crate::transport::tls::provider;
 
 /// The protocols that connections may choose (ALPN, RFC 7301), the preferred one first.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+const PROTOCOLS: [&[u8]; 2] = [HTTP2.as_bytes(), b"http/1.1"];
+
+/// The name of HTTP/2 (RFC 9113 §3.1).
+pub(super) const HTTP2: &str = "h2";
 
 /// Tickets that a client gets after a handshake. 1: each costs a signature's fifth, and a client opens one connection
 /// at a time after a pause.
@@ -30,6 +33,8 @@ const TICKETS_PER_HANDSHAKE: usize = 1;
 pub(in crate::server) struct PolicySource {
     provider: Arc<CryptoProvider>,
     tls: Tls,
+    /// Whether connections may choose HTTP/2.
+    speaks_http2: bool,
     /// One for each policy, in their order.
     ticketers: Vec<Arc<dyn ProducesTickets>>,
     /// The certificate for development, which is made once.
@@ -69,7 +74,11 @@ impl PolicySource {
             ListenAddress::Tcp(address) => Some(address.ip()).filter(|ip| !ip.is_unspecified()),
             ListenAddress::Unix(_) | ListenAddress::Systemd => None,
         });
-        Self::new(tls, &addresses.collect::<Vec<_>>()).map(Some)
+        let source = Self::new(tls, &addresses.collect::<Vec<_>>())?;
+        Ok(Some(Self {
+            speaks_http2: !config.own.no_http2,
+            ..source
+        }))
     }
 
     /// Prepares policies, with a certificate for development that is also for these addresses.
@@ -90,6 +99,7 @@ impl PolicySource {
         Ok(Self {
             provider,
             tls,
+            speaks_http2: true,
             ticketers,
             self_signed,
         })
@@ -165,7 +175,8 @@ impl PolicySource {
         };
         let resolver = Arc::clone(&certificates);
         let mut config = builder.with_cert_resolver(resolver);
-        config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
+        let protocols = PROTOCOLS.iter().skip(usize::from(!self.speaks_http2));
+        config.alpn_protocols = protocols.map(|name| name.to_vec()).collect();
         // The default keeps sessions behind a lock that all shards would take.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // A resumed session is not verified again, so clients with certificates get no ticket.
