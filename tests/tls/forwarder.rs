@@ -23,6 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -37,6 +38,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 fn main() {
     let server: SocketAddr = std::env::args().nth(1).unwrap().parse().unwrap();
+    allow_many_connections();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
     thread::spawn(|| {
@@ -63,6 +65,16 @@ fn main() {
         };
         thread::Builder::new().stack_size(STACK_BYTES).spawn(forward).unwrap();
     }
+}
+
+/// Raises the limit of open files as far as the process may: each connection has two.
+fn allow_many_connections() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 /// Forwards one connection to its end; an error is a reset.
