@@ -36,7 +36,9 @@ const ANNOUNCEMENT: &str = "listening on http";
 const LAST_THREAD: &str = "squall-watchdog";
 
 /// Flags for a server whose clients pause for as long as a test wants: no pause of theirs ends a connection.
-pub(crate) const PATIENT: [&str; 12] = [
+pub(crate) const PATIENT: [&str; 14] = [
+    "--handshake-timeout",
+    "600",
     "--header-timeout",
     "600",
     "--body-timeout",
