@@ -4,7 +4,8 @@
 //! its end, with its whole length. Seastar's reactor reports stalls at the same threshold.
 //!
 //! What the shard runs is the named work of the current task, such as a route, or else the place in the source that
-//! started the task. Both are set anew at each poll, so one task is not blamed for another.
+//! started the task. Both are set anew at each poll, so one task is not blamed for another. Of several tasks in one run,
+//! the watchdog blames the one it has found running most often.
 //!
 //! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading
 //! a clock: odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too,
@@ -38,6 +39,9 @@ const QUIET_CHECKS_MAX: u32 = 16;
 
 /// The least time between the reports of two stalls of one shard; all stalls are counted.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many works of one stall are counted; further ones are not blamed. 16: a check finds one, and few are found twice.
+const WORKS_MAX: usize = 16;
 
 /// What a shard publishes for the watchdog.
 #[derive(Debug, Default)]
@@ -295,7 +299,9 @@ struct HeartbeatWatch {
     is_shed: bool,
     /// When a stall was last reported.
     reported: Option<Instant>,
-    /// What the shard ran when this stall was reported.
+    /// What the checks of this beat found running, each with how many of them.
+    found: Vec<(String, u32)>,
+    /// The work that this stall was reported with.
     blamed: Option<String>,
 }
 
@@ -308,6 +314,7 @@ impl HeartbeatWatch {
             is_counted: false,
             is_shed: false,
             reported: None,
+            found: Vec::new(),
             blamed: None,
         }
     }
@@ -318,6 +325,7 @@ impl HeartbeatWatch {
         let runs = beat % 2 == 1;
         if beat != self.beat {
             self.report_end(now);
+            self.found.clear();
             self.beat = beat;
             self.since = Some(now);
             self.is_counted = false;
@@ -327,10 +335,28 @@ impl HeartbeatWatch {
         let took = self
             .since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if runs {
+            self.find(heartbeat.work());
+        }
         if runs && took >= STALL_MIN {
             self.stalls(heartbeat, took, now);
         }
         runs
+    }
+
+    /// Counts a work that was found running.
+    fn find(&mut self, work: Option<String>) {
+        let work = work.unwrap_or_else(|| "unnamed".to_owned());
+        if let Some((_, times)) = self.found.iter_mut().find(|(found, _)| *found == work) {
+            *times += 1;
+        } else if self.found.len() < WORKS_MAX {
+            self.found.push((work, 1));
+        }
+    }
+
+    /// Returns the work that was found most often; of equals, the latest.
+    fn culprit(&self) -> Option<&String> {
+        self.found.iter().max_by_key(|(_, times)| *times).map(|(work, _)| work)
     }
 
     fn stalls(&mut self, heartbeat: &Heartbeat, took: Duration, now: Instant) {
@@ -343,8 +369,9 @@ impl HeartbeatWatch {
         if !self.reported.is_none_or(is_due) {
             return;
         }
-        // A long stall behind a reported one is reported once the interval has passed, and so is another task in the same run.
-        let work = heartbeat.work().unwrap_or_else(|| "unnamed".to_owned());
+        // A long stall behind a reported one is reported once the interval has passed, and so is a task in the same run that
+        // takes longer than the reported one.
+        let Some(work) = self.culprit().cloned() else { return };
         if self.blamed.as_ref() != Some(&work) {
             self.reported = Some(now);
             let (shard, stalls) = (self.shard, heartbeat.stalls());
@@ -358,7 +385,9 @@ impl HeartbeatWatch {
 
     /// Reports the end of a reported stall, with its whole length, which is accurate to [`CHECK_INTERVAL`].
     fn report_end(&mut self, now: Instant) {
-        if let (Some(work), Some(since)) = (self.blamed.take(), self.since) {
+        if let (Some(reported), Some(since)) = (self.blamed.take(), self.since) {
+            // Another task may have taken longer since.
+            let work = self.culprit().unwrap_or(&reported);
             let (shard, took) = (self.shard, now.saturating_duration_since(since));
             tracing::warn!(%shard, %work, ?took, "a shard serves its sockets again after tasks blocked it");
         }
@@ -413,6 +442,32 @@ mod tests {
         heartbeat.begin(&watchdog);
         assert_eq!([40, 80, 1000, 1040].map(&mut is_reported), [false, false, false, true]);
         assert_eq!(heartbeat.stalls(), 2);
+    }
+
+    /// The report is due while an innocent task runs: the one that ran before, and longer, is blamed for the length.
+    #[test]
+    fn the_task_that_took_longest_is_blamed_and_not_the_one_that_runs_when_a_report_is_due() {
+        let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
+        let (culprit, innocent) = (Location::caller(), elsewhere());
+        let mut watched = HeartbeatWatch::new(ShardId::FIRST);
+        let mut blamed = |milliseconds| {
+            watched.check(&heartbeat, start + Duration::from_millis(milliseconds));
+            watched.blamed.clone()
+        };
+        let reported = |place: &Location<'_>| Some(format!("code started at {place}"));
+        heartbeat.begin(&watchdog);
+        heartbeat.run(innocent);
+        assert_eq!([0, 30].map(&mut blamed), [None, reported(innocent)]);
+        heartbeat.end();
+        heartbeat.begin(&watchdog);
+        heartbeat.run(culprit);
+        assert_eq!([40, 500, 1000].map(&mut blamed), [None, None, None]);
+        heartbeat.run(innocent);
+        assert_eq!(blamed(1040), reported(culprit));
+    }
+
+    fn elsewhere() -> &'static Location<'static> {
+        Location::caller()
     }
 
     #[test]
