@@ -395,12 +395,19 @@ pub enum SubscribeError {
 impl fmt::Display for SubscribeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::TooManySubscribers => "the shard is at its limit of subscribers",
-            Self::TooManySubscriptions => "the subscriber is at its limit of subscriptions; use a wildcard pattern",
-            Self::TooManyTopics => "the shard is at its limit of topics",
-            Self::Left => "the subscriber has left",
-            Self::NotSubscribed => "presence needs an exact subscription to the topic",
-            Self::NameTooLong => "the name is longer than 256 bytes",
+            Self::TooManySubscribers => {
+                "could not subscribe: the shard has all the subscribers it may have; raise max_subscribers"
+            }
+            Self::TooManySubscriptions => {
+                "could not subscribe: the subscriber has all the subscriptions it may have; unsubscribe from a topic, or raise \
+                 max_subscriptions"
+            }
+            Self::TooManyTopics => "could not subscribe: the shard has all the topics it may have; raise max_topics",
+            Self::Left => "could not subscribe: the subscriber has left; end its handler",
+            Self::NotSubscribed => {
+                "could not set the presence: the socket is not subscribed to exactly this topic; subscribe to it first"
+            }
+            Self::NameTooLong => "could not set the presence: the name is longer than 256 bytes; shorten it",
         })
     }
 }

@@ -188,7 +188,9 @@ fn a_malformed_proxy_list_names_the_bad_entry() {
     ] {
         let error = format!("127.0.0.1, {entry}").parse::<TrustedProxies>().unwrap_err();
         assert!(
-            error.to_string().contains(&format!("`{entry}` is not a trusted proxy")),
+            error
+                .to_string()
+                .contains(&format!("could not read the trusted proxy `{entry}`: ")),
             "{error}"
         );
     }

@@ -389,6 +389,11 @@ impl BindError {
             is_unshared: false,
         }
     }
+
+    /// Whether the address is the path of a Unix socket.
+    fn is_path(&self) -> bool {
+        self.address.parse::<SocketAddr>().is_err()
+    }
 }
 
 impl fmt::Display for BindError {
@@ -423,6 +428,15 @@ impl fmt::Display for BindError {
             (io::ErrorKind::AddrNotAvailable, _) => {
                 formatter.write_str("this host does not have the address; 0.0.0.0 listens on all its addresses")
             }
+            (io::ErrorKind::PermissionDenied, _) if self.is_path() => {
+                formatter.write_str("not permitted; let this user write to the folder or choose another path")
+            }
+            (io::ErrorKind::NotFound, _) if self.is_path() => {
+                formatter.write_str("the folder does not exist; create it or choose another path")
+            }
+            (io::ErrorKind::InvalidInput, _) if self.is_path() => {
+                formatter.write_str("the path is longer than 107 bytes; choose a shorter one")
+            }
             (io::ErrorKind::PermissionDenied, _) => {
                 formatter.write_str("not permitted; ports below 1024 need CAP_NET_BIND_SERVICE")
             }
@@ -442,11 +456,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_reported_once() {
-        let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 0o600, 1).unwrap_err();
-        let text = "could not listen on /no/such/folder/socket: No such file or directory (os error 2)";
-        assert_eq!(error.to_string(), text);
-        assert!(std::error::Error::source(&error).is_none());
+    fn a_path_that_cannot_be_bound_is_reported_once_with_what_to_do() {
+        let error = |path: &str| Listeners::bind_unix(Path::new(path), 0o600, 1).unwrap_err();
+        let missing = error("/no/such/folder/socket");
+        let text =
+            "could not listen on /no/such/folder/socket: the folder does not exist; create it or choose another path";
+        assert_eq!(missing.to_string(), text);
+        assert!(std::error::Error::source(&missing).is_none());
+        let long = error(&format!("/tmp/{}", "x".repeat(200))).to_string();
+        assert!(
+            long.ends_with(": the path is longer than 107 bytes; choose a shorter one"),
+            "{long}"
+        );
+        // A path has no port, so its error names none.
+        let denied = BindError::new("/etc/socket", io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(
+            denied.ends_with(": not permitted; let this user write to the folder or choose another path"),
+            "{denied}"
+        );
+        let denied = BindError::new("127.0.0.1:80", io::ErrorKind::PermissionDenied.into()).to_string();
+        assert!(
+            denied.ends_with("ports below 1024 need CAP_NET_BIND_SERVICE"),
+            "{denied}"
+        );
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl fmt::Display for InvalidProxy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "`{}` is not a trusted proxy: give an IP address, a network such as 10.0.0.0/8, or `unix`",
+            "could not read the trusted proxy `{}`: its form is unknown; give an IP address, a network such as 10.0.0.0/8, or `unix`",
             self.entry
         )
     }
