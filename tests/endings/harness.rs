@@ -101,6 +101,14 @@ impl Peer {
         self
     }
 
+    /// Another handle of the same socket.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone().unwrap()),
+            Self::Unix(stream) => Self::Unix(stream.try_clone().unwrap()),
+        }
+    }
+
     /// Closes the sending half.
     pub(crate) fn half_close(&self) {
         match self {

@@ -281,3 +281,76 @@ fn a_client_that_stays_open_after_its_last_response_does_not_delay_a_stop() {
     ends(server);
     drop(peers);
 }
+
+/// Requests that a client has pipelined before the stop are all answered. The last response says `Connection: close`.
+#[test]
+fn a_stop_answers_pipelined_requests() {
+    const PIPELINED: usize = 5;
+    let (runs, told) = events();
+    let server = TestServer::configured(
+        1,
+        move || {
+            let runs = runs.clone();
+            Application::new()
+                .get("/slow", async move |cx: &mut Context| -> Result {
+                    runs.send(()).ok();
+                    until_stopping().await;
+                    if cx.optional_query_param::<u8>("flush")?.is_some() {
+                        cx.flush().await?;
+                    }
+                    cx.write("slow");
+                    Ok(())
+                })
+                .get("/", async |_: &mut Context| "fast")
+        },
+        patiently,
+    );
+    let mut peers = Vec::new();
+    for transport in TRANSPORTS {
+        for first in ["/slow", "/slow?flush=1"] {
+            for rest in ["/", "/slow", "/slow?flush=1"] {
+                let mut requests = get(first);
+                requests.extend(get(rest).repeat(PIPELINED - 1));
+                peers.push(server.ask(transport, requests));
+                told.next("the handler runs");
+            }
+        }
+    }
+    server.running.stopper.stop(Stop::Graceful);
+    for peer in peers {
+        let responses = String::from_utf8(peer.read_all().unwrap()).unwrap();
+        assert_eq!(responses.matches("HTTP/1.1 200 OK").count(), PIPELINED, "{responses}");
+        assert_eq!(responses.matches("Connection: close").count(), 1, "{responses}");
+        let last = responses.rsplit("HTTP/1.1").next().unwrap();
+        assert!(last.contains("Connection: close"), "{responses}");
+    }
+    ends(server);
+}
+
+/// A client that pipelines without a pause does not delay a stop, and its last response is whole.
+#[test]
+fn a_client_that_pipelines_without_a_pause_does_not_delay_a_stop() {
+    let (runs, told) = events();
+    let server = TestServer::configured(
+        1,
+        move || {
+            let runs = runs.clone();
+            Application::new().get("/", async move |_: &mut Context| {
+                runs.send(()).ok();
+                yield_now().await;
+                "ok"
+            })
+        },
+        patiently,
+    );
+    for transport in TRANSPORTS {
+        let peer = server.connect(transport);
+        let mut sending = peer.another();
+        let client = std::thread::spawn(move || while sending.write_all(&get("/").repeat(100)).is_ok() {});
+        let reading = std::thread::spawn(move || peer.read_all());
+        told.next("the handler runs");
+        drop((client, reading));
+    }
+    server.running.stopper.stop(Stop::Graceful);
+    ends(server);
+}

@@ -259,6 +259,7 @@ impl Connection {
         exchange: &'a mut Exchange,
         channel: &'a Channel,
     ) -> Flow<Option<Pin<Box<impl Future<Output = Flow>>>>> {
+        self.reader.close_at_stop(&mut self.wire);
         self.writer.write_dropped_flushes(&mut self.wire, channel)?;
         let Outcome::Respond {
             head,

@@ -95,6 +95,7 @@ impl ExchangeIo<'_> {
     /// Does what the handler waits for; ready when the handler can make progress.
     fn move_bytes(&mut self, waiting: &mut WaitingHandler, cx: &mut Context<'_>) -> Poll<Flow> {
         let has_fed = !waiting.is_answered && self.feed(cx)?;
+        self.reader.close_at_stop(self.wire);
         let has_flushed = self
             .writer
             .send_flush(self.wire, self.channel, &mut waiting.flush, cx)?;

@@ -74,6 +74,22 @@ impl RequestReader {
         self.input.is_empty()
     }
 
+    /// Makes the response that is about to begin the last one if the server stops, unless a pipelined request has arrived.
+    ///
+    /// A pipelined request is answered first, and the last response says `Connection: close`. Without that word the
+    /// connection lives on until it has been idle.
+    #[inline]
+    pub(super) fn close_at_stop(&self, wire: &mut Wire) {
+        if wire.server.is_stopping() && !wire.machine.is_head_sent() && !self.holds_next_request(wire) {
+            wire.machine.close_after_response();
+        }
+    }
+
+    /// Returns whether received bytes lie behind the current request.
+    fn holds_next_request(&self, wire: &Wire) -> bool {
+        wire.machine.is_request_complete() && !self.is_empty()
+    }
+
     /// Copies unread bytes out of the shard's buffer, before the task waits.
     #[inline]
     pub(super) fn set_aside(&mut self, wire: &Wire) -> Result<(), OutOfMemory> {
@@ -194,8 +210,10 @@ impl RequestReader {
     }
 
     fn read_ahead(&mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Flow {
+        // A stop answers the requests that have arrived; a client that pipelines without a pause must not delay it.
         while wire.machine.is_request_complete()
             && !wire.input_ended
+            && !wire.server.is_stopping()
             && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
             && self.poll_receive(wire, cx)?.is_ready()
         {

@@ -118,15 +118,14 @@ impl Wire {
 
     /// Receives and drops bytes until the peer has closed its half; ready early at a stop or at `until`.
     ///
-    /// At a stop the peer's half no longer matters: its further requests get no answer.
+    /// At a stop the peer's half no longer matters: its further requests get no answer. Those that are here already are
+    /// still read, because a close before that would be a reset.
     pub(super) fn poll_discard(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<Flow> {
-        while !self.input_ended {
-            if self.server.is_stopping() || self.poll_until(Some(until), cx).is_ready() {
-                break;
-            }
+        while !self.input_ended && self.poll_until(Some(until), cx).is_pending() {
             match self.socket.poll_receive(cx).map_err(peer_gone)? {
                 Poll::Ready(Some(_)) => {}
                 Poll::Ready(None) => self.input_ended = true,
+                Poll::Pending if self.server.is_stopping() => break,
                 Poll::Pending => return Poll::Pending,
             }
         }

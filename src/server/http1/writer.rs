@@ -124,7 +124,7 @@ impl ResponseWriter {
     pub(super) fn write_head(&mut self, wire: &mut Wire, head: &ResponseHead, length: BodyLength) -> Flow {
         // The content was refused for its size or its pace, so its rest is not read: close.
         let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
-        if is_refusal && !wire.machine.is_request_complete() || wire.server.is_stopping() {
+        if is_refusal && !wire.machine.is_request_complete() {
             wire.machine.close_after_response();
         }
         let sent = {
