@@ -56,6 +56,7 @@ fn hello(bytes: usize) -> Vec<u8> {
 
 /// One deadline for the whole handshake, whatever trickles.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
 fn a_handshake_that_stops_or_trickles_ends_at_its_deadline() {
     let (authority, running) = start(PATIENCE);
     let silent = open(&running);

@@ -160,7 +160,7 @@ fn a_request_for_a_host_with_rules_of_its_own_needs_its_own_connection() {
     assert!(client.get("localhost", "/").unwrap().starts_with("HTTP/1.1 200"));
     let misdirected = client.get("Admin.Example:443", "/").unwrap();
     assert!(misdirected.starts_with("HTTP/1.1 421"), "{misdirected}");
-    let refused = anonymous.clone().name("admin.example").connect(running.address);
+    let refused = anonymous.name("admin.example").connect(running.address);
     refused
         .and_then(|mut client| client.get("admin.example", "/"))
         .unwrap_err();
