@@ -15,6 +15,8 @@ mod encrypted_cookies;
 #[cfg(feature = "encryption")]
 mod encrypted_value;
 mod identity;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod local_path;
 #[cfg(feature = "passwords")]
 mod password;
@@ -33,6 +35,8 @@ pub use bearer::{ApiKeys, Bearer, is_equal_in_constant_time};
 pub use cookie_secret::CookieSecret;
 #[cfg(feature = "encryption")]
 pub use encrypted_cookies::EncryptedCookies;
+#[cfg(feature = "jwt")]
+pub use jwt::Jwt;
 pub use local_path::local_path;
 #[cfg(feature = "passwords")]
 pub use password::{PasswordCheck, PasswordSettings};
