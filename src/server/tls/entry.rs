@@ -23,7 +23,6 @@ use crate::server::shard::{IN_FLIGHT_GRACE, ShardServer};
 use crate::transport::socket::Socket;
 use crate::transport::tls::handshake::{HandshakeError, end, handshake, receive};
 use crate::transport::tls::session::Session;
-use crate::transport::tls::socket::TlsSocket;
 
 /// The first byte of every handshake: the type of its record (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -46,21 +45,21 @@ pub(in crate::server) async fn accept(accepted: Accepted, server: Rc<ShardServer
     let client = accepted.client;
     let opened = Box::pin(within_patience(&server, open(accepted, tls))).await;
     match opened {
-        Some(Ok(socket)) if socket.info().alpn() == Some(HTTP2) => {
+        Some(Ok(socket)) if socket.tls_info().is_some_and(|tls| tls.alpn() == Some(HTTP2)) => {
             let peer = client.map(|address| Peer {
                 address: Some(address),
                 is_secure: true,
             });
-            http2::start::start(Switched::new(Socket::from(socket), peer, server, guard));
+            http2::start::start(Switched::new(socket, peer, server, guard));
         }
         Some(Ok(socket)) if client.is_some() => {
             let peer = Peer {
                 address: client,
                 is_secure: true,
             };
-            serve_as(peer, Socket::from(socket), server, guard).await;
+            serve_as(peer, socket, server, guard).await;
         }
-        Some(Ok(socket)) => serve(Socket::from(socket), server, guard).await,
+        Some(Ok(socket)) => serve(socket, server, guard).await,
         Some(Err(HandshakeError::Session(error))) => tracing::debug!(%error, "a TLS handshake failed"),
         Some(Err(HandshakeError::Broken(error))) => tracing::debug!(%error, "a TLS handshake broke off"),
         Some(Err(HandshakeError::Ended)) => {}
@@ -69,7 +68,9 @@ pub(in crate::server) async fn accept(accepted: Accepted, server: Rc<ShardServer
 }
 
 /// Completes a handshake with the policy for the name that the client asks for.
-async fn open(accepted: Accepted, tls: &ShardTls) -> Result<TlsSocket, HandshakeError> {
+///
+/// The socket is boxed here: by value it would keep its place in every connection's memory.
+async fn open(accepted: Accepted, tls: &ShardTls) -> Result<Socket, HandshakeError> {
     let Accepted {
         stream, mut received, ..
     } = accepted;
@@ -88,7 +89,8 @@ async fn open(accepted: Accepted, tls: &ShardTls) -> Result<TlsSocket, Handshake
         return Err(HandshakeError::Ended);
     };
     let session = Session::server(config, name).map_err(HandshakeError::Session)?;
-    handshake(stream, session, received, async || tls.meter.enter().await).await
+    let socket = handshake(stream, session, received, async || tls.meter.enter().await).await?;
+    Ok(Socket::from(socket))
 }
 
 /// Receives the client's hello, and returns the name in it.
