@@ -30,6 +30,7 @@
 //! | read it by types | [`Path`], [`Query`], [`Form`], [`Json`], [`State`], [`Extension`] |
 //! | read it by a type of your own | [`FromContext`] |
 //! | answer it | [`Responder`], [`Html`], [`Json`], [`Redirect`], [`Response`]; [`Cookie`] and [`Cookies`] |
+//! | protect it and its users | [`middleware`]: CORS, security headers, timeouts, rate limits |
 //! | know the user | [`security`]: signed cookies, users, sessions, passwords; [`middleware::Xsrf`] |
 //! | serve static files | [`StaticFiles`], [`embed!`] |
 //! | report errors | [`Result`], [`Error`], [`HttpError`], [`ResultExt`] |
@@ -109,7 +110,10 @@ pub use websocket::SendError;
 /// [`Route::middleware`](routing::Route::middleware).
 pub mod middleware {
     pub use crate::app::security::{ApiKeys, Basic, Bearer, Xsrf, allow_if, authenticated, requires};
-    pub use crate::app::{Compression, Hsts, RedirectToHttps, add_slash, etag, hsts, redirect_to_https, remove_slash};
+    pub use crate::app::{
+        Compression, Cors, Hsts, RateLimit, RedirectToHttps, SecurityHeaders, Timeout, add_slash, etag, hsts,
+        redirect_to_https, remove_slash, timeout,
+    };
 }
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
@@ -150,6 +154,10 @@ mod documents {
     #[cfg(feature = "locale")]
     #[doc = include_str!("../docs/guide/languages.md")]
     mod languages {}
+    #[doc = include_str!("../docs/guide/porting-from-tornado.md")]
+    mod porting_from_tornado {}
+    #[doc = include_str!("../docs/guide/protection.md")]
+    mod protection {}
     #[doc = include_str!("../docs/guide/requests-and-responses.md")]
     mod requests_and_responses {}
     #[doc = include_str!("../docs/guide/routing.md")]

@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod pages;
 mod plain;
+mod protection;
 #[path = "../sockets/mod.rs"]
 mod sockets;
 
@@ -63,6 +64,7 @@ fn application(flags: &ApplicationFlags) -> Application {
     application = arguments::add_to(application, &flags.arguments);
     application = files::add_to(application, &flags.files);
     application = pages::add_to(application);
+    application = protection::add_to(application);
     application = identity::add_to(application, &flags.identity);
     sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(HistoryPublisher))
 }

@@ -74,6 +74,7 @@ impl Application {
     ///
     /// It also runs for 404 and 405.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
+        self.problems.extend(middleware.flaw());
         self.chain.push(Rc::new(middleware));
         self
     }
@@ -133,7 +134,7 @@ impl Application {
     /// # Errors
     ///
     /// A [`BuildError`] that lists every mistake: invalid patterns, two patterns that match the same paths, two
-    /// handlers for one method, names and state added twice.
+    /// handlers for one method, names and state added twice, [flaws](Middleware::flaw) of middleware.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
         let error_pages = self.routes.own_error_pages().clone();

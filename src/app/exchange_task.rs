@@ -20,6 +20,8 @@ use core::pin::pin;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
+use tracing::Span;
+
 use super::body_channel::{Channel, Flush, PeerGone, RETAINED_BYTES_MAX, ResponseEnd, TaskState};
 use super::dispatch::App;
 use super::exchange::Exchange;
@@ -46,6 +48,15 @@ pub struct ExchangeTask {
     app: Rc<App>,
     exchange: Box<Exchange>,
     guard: TaskGuard,
+    log: Option<Box<TaskLog>>,
+}
+
+/// What a log of requests adds to a task.
+pub struct TaskLog {
+    /// The span in which the handler runs.
+    pub span: Span,
+    /// Called once when the response has been handed over or given up.
+    pub ended: Box<dyn FnOnce(&Exchange)>,
 }
 
 impl ExchangeTask {
@@ -58,7 +69,17 @@ impl ExchangeTask {
             channel,
             state: TaskState::Dropped,
         };
-        Self { app, exchange, guard }
+        Self {
+            app,
+            exchange,
+            guard,
+            log: None,
+        }
+    }
+
+    /// Sets what a log of requests adds.
+    pub fn set_log(&mut self, log: TaskLog) {
+        self.log = Some(Box::new(log));
     }
 
     /// Returns the exchange; after [`answer`](Self::answer), it holds the response.
@@ -70,9 +91,15 @@ impl ExchangeTask {
     #[must_use]
     pub fn into_exchange(self) -> Box<Exchange> {
         let Self {
-            exchange, mut guard, ..
+            exchange,
+            mut guard,
+            log,
+            ..
         } = self;
         guard.state = TaskState::Ended;
+        if let Some(log) = log {
+            (log.ended)(&exchange);
+        }
         exchange
     }
 
@@ -82,7 +109,12 @@ impl ExchangeTask {
     ///
     /// Dropping the future drops the handler. The response becomes a 503, or breaks off if its head was sent.
     pub async fn answer(&mut self) {
-        let Self { app, exchange, guard } = self;
+        let Self {
+            app,
+            exchange,
+            guard,
+            log,
+        } = self;
         let (shared, channel) = (app.shared(), &guard.channel);
         let mut route = None;
         {
@@ -127,8 +159,12 @@ impl ExchangeTask {
         let Self {
             mut exchange,
             mut guard,
+            log,
             ..
         } = self;
+        if let Some(log) = log {
+            (log.ended)(&exchange);
+        }
         exchange.reset();
         guard.state = TaskState::Ended;
         drop(guard);
@@ -148,7 +184,9 @@ impl ExchangeTask {
 
     /// Hands the response over, flush by flush, with its end in the last.
     async fn send_response(&mut self) -> Result<(), PeerGone> {
-        let Self { app, exchange, guard } = self;
+        let Self {
+            app, exchange, guard, ..
+        } = self;
         let (shared, channel) = (&**app.shared(), &*guard.channel);
         let cx = &mut exchange.context;
         let is_bodiless = *cx.head.method() == Method::HEAD || has_no_content(cx.response.head.status);
@@ -250,6 +288,12 @@ fn poll_gather(
         }
     }
     Poll::Ready(Ok(Gathered::Part))
+}
+
+impl core::fmt::Debug for TaskLog {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.debug_struct("TaskLog").finish_non_exhaustive()
+    }
 }
 
 /// Tells the driver how the task ended, also if it is dropped.

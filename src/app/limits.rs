@@ -46,5 +46,9 @@ settings! {
         /// The default is 64 MiB, 170 streams compressed with gzip at once. One compressor takes 384 KiB for gzip, 1.3 MiB
         /// for br and 1.7 MiB for zstd at their default levels. A usual response needs it for less than a millisecond.
         [Bytes] max_compressor_bytes: usize = 64 * 1024 * 1024,
+        /// Most addresses, users and other keys that the rate limits of a shard remember.
+        ///
+        /// Of more, those that have used least are forgotten, and begin anew. The default is 65,536, which take 6 MiB.
+        [Count] max_rate_limit_keys: usize = 65_536,
     }
 }

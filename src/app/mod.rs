@@ -52,6 +52,10 @@ pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};
 pub use response::state::Completion;
 pub use routing::Routes;
+pub use security::cors::Cors;
+pub use security::rate_limit::middleware::RateLimit;
+pub use security::security_headers::SecurityHeaders;
+pub use security::timeout::{Timeout, timeout};
 pub use topics::{Publish, PublishConfirmed, TopicsHandle, Unheard};
 pub use websocket::{WebSocket, WebSocketHandler, WebSocketOptions};
 
@@ -86,6 +90,10 @@ pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
 pub use runtime::{LocalState, Runtime, ShardWork, TemporaryFile};
+#[doc(hidden)]
+pub use security::rate_limit::home::HomeShards;
+#[doc(hidden)]
+pub use security::rate_limit::limiter::{Grant, PermitRequest, RateLimiter};
 #[doc(hidden)]
 pub use shared::Shared;
 #[doc(hidden)]

@@ -19,6 +19,8 @@ use super::response::compression::CompressorPool;
 use super::routing::pattern::Pattern;
 use super::routing::route_table::RouteTable;
 use super::runtime::{LocalState, Runtime};
+use super::security::rate_limit::home::HomeShards;
+use super::security::rate_limit::limiter::{Grant, PermitRequest, RateLimiter};
 use super::topics::ShardTopics;
 use super::websocket::{SocketOwner, Sockets};
 use crate::error::{Error, Result};
@@ -39,6 +41,7 @@ pub struct Shared {
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) sockets: Sockets,
     pub(super) compressors: Rc<CompressorPool>,
+    pub(super) rate_limiter: RateLimiter,
     limits: Cell<Limits>,
     is_debug: Cell<bool>,
     panic_count: Cell<u64>,
@@ -47,6 +50,8 @@ pub struct Shared {
     topics: OnceCell<Rc<ShardTopics>>,
     /// The file system, once a server runs the application.
     files: OnceCell<Rc<dyn FileSource>>,
+    /// The homes of what rate limits count, once a server runs the application.
+    home_shards: OnceCell<Rc<dyn HomeShards>>,
 }
 
 impl Shared {
@@ -64,12 +69,14 @@ impl Shared {
             trusted_proxies,
             sockets: Sockets::default(),
             compressors: Rc::default(),
+            rate_limiter: RateLimiter::default(),
             limits: Cell::new(limits),
             is_debug: Cell::new(false),
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
             topics: OnceCell::new(),
             files: OnceCell::new(),
+            home_shards: OnceCell::new(),
         }
     }
 
@@ -126,6 +133,30 @@ impl Shared {
     /// A directory cannot be opened; the sentence names it.
     pub fn set_file_source(&self, source: Rc<dyn FileSource>) -> Result {
         open_all(&self.static_routes, &**self.files.get_or_init(|| source))
+    }
+
+    /// Sets the homes of what rate limits count; only the first call has an effect.
+    pub fn set_home_shards(&self, shards: Rc<dyn HomeShards>) {
+        self.home_shards.get_or_init(|| shards);
+    }
+
+    /// The homes of what rate limits count.
+    ///
+    /// # Errors
+    ///
+    /// 500 if no server runs this application.
+    pub(super) fn home_shards(&self) -> Result<&dyn HomeShards> {
+        let shards = self.home_shards.get().map(Rc::as_ref);
+        shards.ok_or_else(|| {
+            Error::new("could not use a rate limit: the application runs without a server; run it with `Server`")
+        })
+    }
+
+    /// Takes permits of a rate limit whose key is at home on this shard; `None` if no server runs this application.
+    #[must_use]
+    pub fn grant_permits(&self, request: &PermitRequest) -> Option<Grant> {
+        let now = self.runtime().ok()?.now();
+        Some(self.rate_limiter.grant(request, self.limits().max_rate_limit_keys, now))
     }
 
     /// Whether the peer is a proxy whose word about its clients counts.

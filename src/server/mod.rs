@@ -12,6 +12,7 @@ mod bind;
 mod broadcast;
 mod config;
 mod files;
+mod home_shards;
 mod http1;
 mod http2;
 #[cfg(feature = "testing")]
@@ -21,6 +22,7 @@ mod operator_log;
 mod proxied;
 mod runtime;
 mod serve;
+mod setters;
 mod shard;
 mod state;
 mod temporary_file;
@@ -28,6 +30,7 @@ mod tls;
 mod websocket;
 
 use std::fmt;
+use std::hash::RandomState;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -35,8 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_shards::{
-    Builder, Closing, Driver, LaunchError, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep,
-    spawn_detached, spawn_local,
+    Builder, Closing, LaunchError, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep, spawn_detached,
+    spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
@@ -48,7 +51,7 @@ pub use state::ServerRemote;
 #[cfg(feature = "rustls")]
 pub use tls::builder::Tls;
 
-use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, TrustedProxies, parse_pattern};
+use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, parse_pattern};
 use crate::error::{Error, Result};
 use crate::http1::http1_setters;
 use crate::http2::http2_setters;
@@ -57,8 +60,9 @@ use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
 use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
-use config::{OwnSettings, ServerConfig, own_setters};
+use config::{OwnSettings, ServerConfig};
 use files::ShardFiles;
+use home_shards::ShardHomes;
 use memory::pressure::Budget;
 use shard::ShardServer;
 #[cfg(feature = "rustls")]
@@ -285,45 +289,6 @@ impl Server {
     }
 }
 
-/// Every setting has a setter of its name, which is also that of its flag.
-impl Server {
-    own_setters!();
-    http1_setters!();
-    http2_setters!();
-    write_setters!();
-    websocket_setters!();
-    pubsub_setters!();
-    history_setters!();
-
-    fn own(&mut self) -> &mut OwnSettings {
-        &mut self.config.own
-    }
-
-    fn http1(&mut self) -> &mut crate::http1::Limits {
-        &mut self.config.http1
-    }
-
-    fn http2(&mut self) -> &mut crate::http2::Settings {
-        &mut self.config.http2
-    }
-
-    fn write(&mut self) -> &mut WriteLimits {
-        &mut self.config.write
-    }
-
-    fn websocket(&mut self) -> &mut crate::websocket::Limits {
-        &mut self.config.websocket
-    }
-
-    fn pubsub(&mut self) -> &mut pubsub::Limits {
-        &mut self.config.pubsub
-    }
-
-    fn histories(&mut self) -> &mut LogLimits {
-        &mut self.config.histories
-    }
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -523,6 +488,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         listeners,
         mesh,
         budget,
+        lines,
+        hashers,
         #[cfg(feature = "rustls")]
         policies,
         https_port,
@@ -537,6 +504,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.shared().set_debug(config.own.debug);
     app.shared().set_topics(broadcast::start(&shard, &mesh, &config));
     state::share_state(app.shared());
+    app.shared()
+        .set_home_shards(Rc::new(ShardHomes::new(shard.clone(), hashers)));
     app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.own.shutdown_timeout;

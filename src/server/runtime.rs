@@ -1,4 +1,4 @@
-//! The clock, the tasks, the stop and the temporary files of a shard, for the application's futures.
+//! The clock, the tasks, the stop, the random numbers and the temporary files of a shard, for the application's futures.
 
 use std::future::ready;
 use std::io;

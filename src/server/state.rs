@@ -275,7 +275,7 @@ async fn with_state<T: 'static, R>(work: impl FnOnce(&T) -> R) -> Result<R> {
 }
 
 /// Returns what the application of this shard shares.
-fn local() -> Result<Rc<Shared>> {
+pub(super) fn local() -> Result<Rc<Shared>> {
     LOCAL.with_borrow(Weak::upgrade).ok_or_else(|| {
         Error::new("could not use the state of a shard: the shard does not serve; run the application with `Server`")
     })

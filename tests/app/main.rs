@@ -16,6 +16,7 @@ mod channel;
 mod compression;
 mod conditional;
 mod cookies;
+mod cors;
 mod errors;
 mod exchange_task;
 mod forwarded;

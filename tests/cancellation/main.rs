@@ -21,6 +21,7 @@ mod exchange_tasks;
 mod files;
 mod harness;
 mod identity;
+mod rate_limits;
 mod requests;
 mod responses;
 mod state;

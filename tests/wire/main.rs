@@ -16,6 +16,7 @@
 mod support;
 
 mod clock;
+mod cors;
 mod harness;
 mod limits;
 mod log;

@@ -171,6 +171,12 @@ impl Channel {
         wake(waker);
     }
 
+    /// Returns how many bytes of content were flushed through the channel, of all requests, for a log.
+    #[must_use]
+    pub fn flushed_bytes(&self) -> u64 {
+        self.outgoing.borrow().flushed_bytes()
+    }
+
     /// Returns how the task of the exchange stands.
     #[must_use]
     pub fn task_state(&self) -> TaskState {

@@ -13,6 +13,8 @@ pub(super) struct Outgoing {
     /// The buffer of the last flush, for reuse.
     spare: Vec<u8>,
     peer_gone: bool,
+    /// Bytes of content that were flushed, of all requests.
+    flushed_bytes: u64,
 }
 
 #[derive(Default)]
@@ -59,6 +61,10 @@ impl Outgoing {
         self.waker.take()
     }
 
+    pub(super) fn flushed_bytes(&self) -> u64 {
+        self.flushed_bytes
+    }
+
     pub(super) fn is_peer_gone(&self) -> bool {
         self.peer_gone
     }
@@ -74,7 +80,9 @@ impl Outgoing {
 
     pub(super) fn poll_submit(&mut self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
         self.poll_idle(waker)?.map(|()| {
-            self.state = FlushState::Waiting(flush());
+            let flush = flush();
+            self.flushed_bytes = self.flushed_bytes.wrapping_add(flush.data.len() as u64);
+            self.state = FlushState::Waiting(flush);
             Ok(())
         })
     }

@@ -47,6 +47,13 @@ pub trait Middleware: 'static {
     ///
     /// The error page replaces the content written so far, and middleware further out sees that page.
     fn handle(&self, cx: &mut Context, next: Next<'_>) -> impl Future<Output = Result>;
+
+    /// Returns what is wrong with the settings of the middleware, as one sentence without a capital and a full stop.
+    ///
+    /// [`Application::build`](crate::app::Application::build) reports it with all other mistakes.
+    fn flaw(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<F> Middleware for F

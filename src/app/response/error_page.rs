@@ -21,8 +21,8 @@ const HTML_BEGIN: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"u
     <meta name=\"color-scheme\" content=\"light dark\">\n";
 
 /// The whole style: a readable column, without colours of its own.
-const HTML_STYLE: &str = "<style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:16vh auto;padding:0 1.25em;\
-    overflow-wrap:anywhere}h1{font-size:1.7em;line-height:1.2;letter-spacing:-.01em}p{opacity:.8}</style>\n";
+const HTML_STYLE: &str = "body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:16vh auto;padding:0 1.25em;\
+    overflow-wrap:anywhere}h1{font-size:1.7em;line-height:1.2;letter-spacing:-.01em}p{opacity:.8}";
 
 /// The types of the page. Of two that a client likes equally, the earlier one is sent.
 const TYPES: [(MediaType, &[u8]); 3] = [
@@ -65,8 +65,14 @@ pub(in crate::app) fn write(cx: &mut Context, error: &Error, details: Option<&De
                 message.unwrap_or_default(),
                 details.map(Details::html).unwrap_or_default(),
             );
+            // A page whose policy asks for a nonce would lose its style without one.
+            let nonce = cx
+                .csp_nonce()
+                .map(|nonce| format!(" nonce=\"{nonce}\""))
+                .unwrap_or_default();
             format!(
-                "{HTML_BEGIN}<title>{code} {reason}</title>\n{HTML_STYLE}<h1>{code} {reason}</h1>\n{message}{details}"
+                "{HTML_BEGIN}<title>{code} {reason}</title>\n<style{nonce}>{HTML_STYLE}</style>\n\
+                 <h1>{code} {reason}</h1>\n{message}{details}"
             )
         }
         MediaType::Text | MediaType::Bytes => {

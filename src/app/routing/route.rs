@@ -267,6 +267,7 @@ impl Route {
     /// Of several, the one added first is outermost. It also runs for the path's 405 and automatic OPTIONS, unless the
     /// path has several routes: these then run within the middleware of the groups alone.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
+        self.problems.extend(middleware.flaw());
         self.chain.push(Rc::new(middleware));
         self
     }

@@ -241,6 +241,7 @@ impl Routes {
 
     /// Adds middleware around every route of this group, inside the middleware added before.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
+        self.problems.extend(middleware.flaw());
         self.chain.push(Rc::new(middleware));
         self
     }

@@ -1,4 +1,5 @@
-//! Who the client is: signed and encrypted cookies, protection against forged requests, users.
+//! Who the client is, and what protects an application: signed and encrypted cookies, forged requests, users; CORS,
+//! security fields, deadlines and limits of rates.
 //!
 //! The formats are Tornado's, so an application moves to Squall one route at a time and keeps its cookies. This layer
 //! reads no clock and draws no randomness: both come from the [`Runtime`](crate::app::Runtime).
@@ -9,6 +10,7 @@ mod basic;
 mod bearer;
 mod constant_time;
 mod cookie_secret;
+pub(in crate::app) mod cors;
 mod disconnect;
 #[cfg(feature = "encryption")]
 mod encrypted_cookies;
@@ -18,12 +20,16 @@ mod identity;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod local_path;
+pub(in crate::app) mod nonce;
 #[cfg(feature = "passwords")]
 mod password;
+pub(in crate::app) mod rate_limit;
+pub(in crate::app) mod security_headers;
 mod session;
 mod signed_cookies;
 mod signed_value;
 mod throttle;
+pub(in crate::app) mod timeout;
 mod user;
 mod xsrf;
 mod xsrf_settings;

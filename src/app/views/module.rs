@@ -43,7 +43,7 @@ use crate::memory::append_to_answer;
 ///
 /// Every asset appears once in a page, in the order of its first module. A file is a path under the static files, whose
 /// URL gets its version, or a URL if it starts with `/` or has a scheme. Embedded text is written as it is, so it must not contain
-/// `</style` or `</script`. The page has the tags `</head>` and `</body>` in lower case.
+/// `</style` or `</script`. It carries the [nonce](Context::csp_nonce) where the policy has one. The page has the tags `</head>` and `</body>` in lower case.
 pub trait Module: Template {
     /// Returns the style sheets that the page links in its head.
     fn css_files(&self) -> &'static [&'static str] {
@@ -169,7 +169,7 @@ impl Collected {
             writeln!(html, "<link rel=\"stylesheet\" href=\"{}\">", url(file, cx)?)?;
         }
         for css in &self.css {
-            writeln!(html, "<style>\n{css}\n</style>")?;
+            writeln!(html, "<style{}>\n{css}\n</style>", nonce(cx))?;
         }
         html.extend(self.head.iter().copied());
         Ok(html)
@@ -182,7 +182,7 @@ impl Collected {
             writeln!(html, "<script src=\"{}\"></script>", url(file, cx)?)?;
         }
         for script in &self.javascript {
-            writeln!(html, "<script>\n{script}\n</script>")?;
+            writeln!(html, "<script{}>\n{script}\n</script>", nonce(cx))?;
         }
         html.extend(self.body.iter().copied());
         Ok(html)
@@ -196,6 +196,12 @@ fn add_new(assets: &mut Vec<&'static str>, more: &[&'static str]) {
             assets.push(asset);
         }
     }
+}
+
+/// The attribute that a policy with a nonce asks of embedded styles and scripts; empty without such a policy.
+fn nonce(cx: &Context) -> String {
+    let nonce = cx.csp_nonce().map(|nonce| format!(" nonce=\"{nonce}\""));
+    nonce.unwrap_or_default()
 }
 
 /// The URL of a file, for an attribute in quotes.

@@ -10,6 +10,7 @@
 //! | [`static_url`] | `{{ "app.css"\|static_url }}` | the URL of a static file, with its version |
 //! | [`xsrf_form_html`] | `{{ "_xsrf"\|xsrf_form_html }}` | the hidden input with the XSRF token |
 //! | [`module`] | `{{ entry\|module }}` | a [`Module`] of the page |
+//! | [`csp_nonce`] | `<script{{ ""\|csp_nonce }}>` | the attribute `nonce` that the page's policy asks for |
 //! | [`linkify`] | `{{ text\|linkify }}` | the text with its URLs as links |
 //! | [`script_json`] | `var user = {{ user\|script_json }};` | JSON for a `<script>` |
 //! | [`fill`] | `{{ "Hello, {name}!"\|fill("name", name) }}` | the text with its named places filled |
@@ -132,6 +133,27 @@ impl module {
     pub fn execute<M: Module>(self, module: M, values: &dyn Values) -> askama::Result<Safe<M>> {
         modules(values)?.add(&module);
         Ok(Safe(module))
+    }
+}
+
+filter! {
+    /// Gives the attribute that lets an embedded script or style run: `<script{{ ""|csp_nonce }}>`.
+    ///
+    /// The attribute is ` nonce="…"` with the [nonce](crate::Context::csp_nonce) of the response, behind the text that the
+    /// filter is called on. Without a policy that has a nonce, it is left out.
+    csp_nonce {}, arguments:
+}
+
+impl csp_nonce {
+    /// Gives the attribute.
+    ///
+    /// # Errors
+    ///
+    /// The page renders without a context.
+    pub fn execute(self, before: impl Display, values: &dyn Values) -> askama::Result<Safe<String>> {
+        let before = askama::filters::escape(before, askama::filters::Html)?.0.to_string();
+        let nonce = context(values)?.csp_nonce().map(|nonce| format!(" nonce=\"{nonce}\""));
+        Ok(Safe(before + &nonce.unwrap_or_default()))
     }
 }
 
