@@ -99,8 +99,8 @@ pub use error::{Error, Finish, HttpError, IntoStatus, Result, ResultExt};
 pub use server::Tls;
 #[cfg(feature = "serve")]
 pub use server::{
-    BoundServer, InvalidWatermarks, MemoryWatermarks, Options, OutsidePublish, OutsidePublishConfirmed, Publisher,
-    Server, ServerRemote, Subscription, TopicEvent,
+    AccessLogFormat, BoundServer, InvalidAccessLogFormat, InvalidWatermarks, MemoryWatermarks, Options, OutsidePublish,
+    OutsidePublishConfirmed, Publisher, Server, ServerRemote, Subscription, TopicEvent,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

@@ -14,7 +14,7 @@ use super::response::error_response::{ErrorPage, ErrorPages, ErrorResponder};
 use super::routing::router::{CompiledRoute, Router, Served};
 use super::shared::Shared;
 use crate::error::Error;
-use crate::message::{Method, StatusCode, TargetForm};
+use crate::message::{Method, RequestHead, StatusCode, TargetForm};
 
 /// What serves a request.
 struct Found<'a> {
@@ -36,6 +36,13 @@ impl App {
     #[must_use]
     pub fn shared(&self) -> &Rc<Shared> {
         &self.shared
+    }
+
+    /// Returns the pattern of the route that a request matches, for a log that names it before the handler runs.
+    #[must_use]
+    pub fn route_of(&self, head: &RequestHead) -> Option<&str> {
+        let route = self.router.find(head, &mut Vec::new())?;
+        Some(self.shared.pattern(route)?.text())
     }
 
     /// Makes the response to the request in `exchange`; [`Exchange::outcome`] then returns what to send.

@@ -64,6 +64,12 @@ impl Exchange {
         &self.context.head
     }
 
+    /// Returns the request and the response so far, for the log.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
     /// Returns the head of the request, to be filled.
     pub fn head_mut(&mut self) -> &mut RequestHead {
         &mut self.context.head

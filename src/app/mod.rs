@@ -85,6 +85,8 @@ pub use request::cookies::read_cookies;
 #[doc(hidden)]
 pub use request::multipart;
 #[doc(hidden)]
+pub use request::request_id::request_id;
+#[doc(hidden)]
 pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
 #[doc(hidden)]
 pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};

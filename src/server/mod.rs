@@ -2,12 +2,13 @@
 //!
 //! A connection's path: [`accept`] accepts it, and [`http1`] reads its requests one after another, runs the application
 //! for each and writes the response. It hands the connection to [`websocket`] after a 101, and to [`http2`] at that
-//! protocol's preface. [`broadcast`] carries
-//! published messages between shards, and [`files`] reads static files. [`shard`] holds what the connections of one
-//! shard share. [`memory`] acts when memory is short. [`tls`] has certificates, and the handshakes before HTTP.
+//! protocol's preface. [`broadcast`] carries published messages between shards, [`files`] reads static files, and
+//! [`access_log`] logs requests. [`shard`] holds what the connections of one shard share. [`memory`] acts when memory is
+//! short. [`tls`] has certificates, and the handshakes before HTTP.
 
 mod accept;
 mod accepted;
+mod access_log;
 mod bind;
 mod broadcast;
 mod config;
@@ -32,7 +33,6 @@ mod websocket;
 use std::fmt;
 use std::hash::RandomState;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ use squall_shards::{
     spawn_local,
 };
 
+pub use access_log::{AccessLogFormat, InvalidAccessLogFormat};
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
 pub use config::options::Options;
 #[cfg(feature = "testing")]
@@ -266,6 +267,8 @@ impl Server {
         let count = NonZeroUsize::new(shards.count()).unwrap_or(NonZeroUsize::MIN);
         // Refuse a start without memory before a port is bound.
         let budget = Budget::open(config, count)?;
+        let access_log = config.access_log.access_log.as_deref();
+        let access_log = access_log.map(AccessLogWriter::start).transpose()?;
         let mut listeners = Vec::new();
         for listen in &config.listen {
             bind::bind(listen, &shards, config, &mut listeners)?;
@@ -278,6 +281,7 @@ impl Server {
             factory: self.factory,
             config,
             budget,
+            access_log,
             mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
@@ -310,6 +314,7 @@ pub struct BoundServer {
     mesh: Mesh<ShardMessage>,
     /// `None` if the kernel does not report how much memory the process holds.
     budget: Option<Arc<Budget>>,
+    access_log: Option<AccessLogWriter>,
     /// The policies of TLS.
     #[cfg(feature = "rustls")]
     policies: Option<Arc<Policies>>,
@@ -376,11 +381,14 @@ impl BoundServer {
             listeners,
             mesh,
             budget,
+            access_log,
             #[cfg(feature = "rustls")]
             policies,
             #[cfg(feature = "testing")]
             in_process,
         } = self;
+        let hashers = [RandomState::new(), RandomState::new()];
+        let lines = access_log.as_ref().map(AccessLogWriter::sender);
         let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let https_port = listeners.iter().find_map(Bound::https_port);
         let announcement = Announcement {
@@ -401,6 +409,8 @@ impl BoundServer {
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
                 budget: budget.clone(),
+                lines: lines.clone(),
+                hashers: hashers.clone(),
                 #[cfg(feature = "rustls")]
                 policies: policies.clone(),
                 https_port,
@@ -410,6 +420,9 @@ impl BoundServer {
             };
             async move { serve(shard, setup).await.map_err(Into::into) }
         });
+        if let Some(access_log) = access_log {
+            access_log.end();
+        }
         ended.map_err(shards_error)?;
         operator_log::stopped();
         Ok(())
@@ -446,6 +459,10 @@ struct ShardSetup {
     listeners: Vec<Bound>,
     mesh: Mesh<ShardMessage>,
     budget: Option<Arc<Budget>>,
+    /// The way to the access log, if there is one.
+    lines: Option<LineSender>,
+    /// The hashers of what rate limits count.
+    hashers: [RandomState; 2],
     #[cfg(feature = "rustls")]
     policies: Option<Arc<Policies>>,
     /// The port of the first address that speaks TLS.
@@ -512,7 +529,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // The watchdog names the active route if this shard stalls.
     app.shared()
         .report_active_route_to(shard.name_work(app.shared().route_labels()));
-    let server = ShardServer::new(app, config, shard.clone(), budget.as_ref());
+    let request_log = RequestLog::new(&config.access_log, lines, &shard);
+    let server = ShardServer::new(app, config, shard.clone(), budget.as_ref()).with_request_log(request_log);
     #[cfg(feature = "rustls")]
     let server = server.with_tls(policies.map(|policies| ShardTls::begin(policies, shard.clone())));
     let server = Rc::new(server);
@@ -547,6 +565,9 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let drained = server.gate.close();
     wait_for_drain(&shard, drained, shutdown_timeout).await;
     operator_log::aborted(shard.id().index(), server.gate.count());
+    if let Some(log) = &server.request_log {
+        log.end();
+    }
     Ok(())
 }
 

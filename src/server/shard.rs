@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use squall_shards::{Gate, Shard, ShardId, Wait, WaitList, clock};
 
+use super::access_log::RequestLog;
 use super::config::ServerConfig;
 use super::http2::handler_pool::HandlerPool;
 use super::memory::pressure;
@@ -59,6 +60,8 @@ pub(super) struct ShardServer {
         reason = "an exchange moves between the pool and its connection: eight bytes, not its whole size"
     )]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// `None` if no line of a request would be written.
+    pub(super) request_log: Option<Rc<RequestLog>>,
     /// Measures memory; `None` where the kernel reports none.
     meter: Option<Rc<Meter>>,
     date: RefCell<HttpDate>,
@@ -85,6 +88,7 @@ impl ShardServer {
             http2: Rc::new(config.http2_limits()),
             handlers: HandlerPool::default(),
             write: config.write.clone(),
+            request_log: None,
             meter: budget.map(pressure::meter),
             config,
             shard,
@@ -100,6 +104,11 @@ impl ShardServer {
             connections: Rc::default(),
             accept_wakers: RefCell::new(Vec::new()),
         }
+    }
+
+    /// Logs the requests of the shard.
+    pub(super) fn with_request_log(self, request_log: Option<Rc<RequestLog>>) -> Self {
+        Self { request_log, ..self }
     }
 
     /// Lets the shard accept TLS connections.

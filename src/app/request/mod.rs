@@ -15,5 +15,6 @@ pub(in crate::app) mod multipart_form;
 pub(in crate::app) mod params;
 pub(in crate::app) mod parts;
 pub(in crate::app) mod percent;
+pub(in crate::app) mod request_id;
 mod tls;
 pub(in crate::app) mod weight;

@@ -19,7 +19,7 @@ impl ServerConfig {
         let flaws = self.own.flaws().chain(self.http1.flaws()).chain(self.http2.flaws());
         let flaws = flaws.chain(self.websocket.flaws()).chain(self.write.flaws());
         let flaws = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws());
-        let flaws = flaws.chain(self.tls_flags.flaws());
+        let flaws = flaws.chain(self.access_log.flaws()).chain(self.tls_flags.flaws());
         let flaws: Vec<String> = flaws.chain(self.tls_flags.conflict().map(str::to_owned)).collect();
         if flaws.is_empty() {
             Ok(())

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use squall_shards::Driver;
 
+use super::access_log::AccessLogSettings;
 use super::memory::watermarks::MemoryWatermarks;
 #[cfg(feature = "rustls")]
 use super::tls::builder::Tls;
@@ -42,6 +43,7 @@ pub(in crate::server) struct ServerConfig {
     pub(in crate::server) pubsub: pubsub::Limits,
     pub(in crate::server) histories: pubsub::LogLimits,
     pub(in crate::server) write: WriteLimits,
+    pub(in crate::server) access_log: AccessLogSettings,
     /// The limits of the application that flags replace.
     pub(in crate::server) application: Vec<Given<app::Limits>>,
 }

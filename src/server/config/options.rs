@@ -16,6 +16,7 @@ use crate::app;
 use crate::http1;
 use crate::http2;
 use crate::pubsub::{self, LogLimits};
+use crate::server::access_log::AccessLogSettings;
 use crate::server::operator_log;
 use crate::server::tls::settings::TlsSettings;
 use crate::settings::{Setting, Settings};
@@ -131,6 +132,7 @@ impl Args for Options {
             .args(with_defaults::<pubsub::Limits>("Topics"))
             .args(with_defaults::<LogLimits>("Topics"))
             .arg(logging)
+            .args(with_defaults::<AccessLogSettings>("Log"))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -160,6 +162,7 @@ impl FromArgMatches for Options {
         update(&mut config.websocket, matches)?;
         update(&mut config.pubsub, matches)?;
         update(&mut config.histories, matches)?;
+        update(&mut config.access_log, matches)?;
         self.logging = matches.get_one("logging").copied().unwrap_or(self.logging);
         Ok(())
     }

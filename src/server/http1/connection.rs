@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use squall_shards::{GateGuard, yield_now};
+use tracing::Instrument as _;
 
 use super::ending::{Ending, Flow};
 use super::exchange_io::{ExchangeIo, in_route};
@@ -25,6 +26,7 @@ use crate::app::{App, BodyLength, Channel, Completion, Exchange, Outcome, Upgrad
 use crate::http1::{self, Next, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::StatusCode;
+use crate::server::access_log::LoggedRequest;
 use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
@@ -45,6 +47,8 @@ pub(in crate::server) struct Connection {
     writer: ResponseWriter,
     /// A blank one between two pipelined requests; after a 101, the one of the upgrade.
     exchange: Option<Box<Exchange>>,
+    /// The request that is being answered, if there is a log of requests.
+    logged: Option<Box<LoggedRequest>>,
     registration: Registration,
     guard: GateGuard,
 }
@@ -67,6 +71,7 @@ impl Connection {
             reader: RequestReader::default(),
             writer: ResponseWriter::default(),
             exchange: None,
+            logged: None,
             registration,
             guard,
         }
@@ -96,7 +101,11 @@ impl Connection {
                 Ok(exchange) => exchange,
                 Err(ending) => return ending,
             };
-            let answered = self.answer(&mut exchange).await;
+            let answered = if self.wire.server.request_log.is_none() {
+                self.answer(&mut exchange).await
+            } else {
+                Box::pin(self.answer_logged(&mut exchange)).await
+            };
             let next = answered.map(|()| self.wire.machine.next_exchange(self.wire.server.shard.now()));
             // After a 101 the exchange still holds the upgrade.
             if next != Ok(Next::Upgraded) {
@@ -198,6 +207,27 @@ impl Connection {
     fn return_exchange(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             self.wire.server.return_exchange(exchange);
+        }
+    }
+
+    /// Answers a request inside a span with its id, and logs its line.
+    async fn answer_logged(&mut self, exchange: &mut Exchange) -> Flow {
+        let server = Rc::clone(&self.wire.server);
+        let Some(log) = &server.request_log else {
+            return self.answer(exchange).await;
+        };
+        let (logged, span) = log.begin(&server.app, exchange);
+        self.writer.take_content_bytes();
+        self.logged = Some(Box::new(logged));
+        let answered = self.answer(exchange).instrument(span).await;
+        self.log_answered(exchange);
+        answered
+    }
+
+    /// Logs the line of the request, once: its response has been handed over or given up.
+    fn log_answered(&mut self, exchange: &Exchange) {
+        if let Some(logged) = self.logged.take() {
+            logged.end(exchange, self.writer.take_content_bytes());
         }
     }
 
@@ -327,6 +357,8 @@ impl Connection {
             Err(Ending::Abort) => exchange.conclude(Completion::BrokenOff),
             Err(Ending::Idle | Ending::Close | Ending::Upgrade | Ending::Http2) => {}
         }
+        // Now, because `on_finish` may take long.
+        self.log_answered(exchange);
         if let Some(on_finish) = app.finished(exchange) {
             on_finish.await;
         }

@@ -34,6 +34,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 #[derive(Default)]
 pub(super) struct ResponseWriter {
     output: Vec<u8>,
+    /// Bytes of content since the last [`take_content_bytes`](Self::take_content_bytes).
+    content_bytes: u64,
 }
 
 /// A handler's flush on its way to the kernel. It outlives the handler's wait for it, and the handler.
@@ -84,6 +86,11 @@ impl ResponseWriter {
     #[inline]
     pub(super) fn fits(&self, content: &[u8]) -> bool {
         self.output.len() + content.len() <= OUTPUT_BYTES_MAX
+    }
+
+    /// Returns how many bytes of content were written since the last call, for the log.
+    pub(super) fn take_content_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.content_bytes)
     }
 
     /// Takes the output, which precedes the bytes of the next protocol.
@@ -149,6 +156,7 @@ impl ResponseWriter {
     )]
     #[inline(always)]
     pub(super) fn write_last(&mut self, wire: &mut Wire, content: &[u8], trailers: &Headers) -> Flow {
+        self.content_bytes = self.content_bytes.wrapping_add(content.len() as u64);
         let written = wire.machine.send_last(content, Some(trailers), &mut self.output);
         written.map_err(abort)
     }
@@ -172,6 +180,7 @@ impl ResponseWriter {
         if chunk.len() < UNCOPIED_BYTES_MIN || !wire.machine.send_unframed(chunk.len()).map_err(abort)? {
             return self.write_content(wire, &chunk).await;
         }
+        self.content_bytes = self.content_bytes.wrapping_add(chunk.len() as u64);
         if wire.socket.is_sending() {
             wait_sent(wire).await?;
         }
@@ -186,6 +195,7 @@ impl ResponseWriter {
     }
 
     fn write_data(&mut self, wire: &mut Wire, data: &[u8]) -> Flow {
+        self.content_bytes = self.content_bytes.wrapping_add(data.len() as u64);
         self.make_room(wire, CHUNK_FRAMING_BYTES_MAX + data.len())?;
         wire.machine.send_data(data, &mut self.output).map_err(abort)
     }
@@ -252,6 +262,7 @@ impl ResponseWriter {
             let app = Rc::clone(&wire.server.app);
             app.refuse(&mut exchange, error.into()) && self.write_error_page(wire, &mut exchange)
         };
+        log_refusal(wire, &exchange);
         exchange.reset();
         wire.server.return_exchange(exchange);
         if is_written {
@@ -317,6 +328,19 @@ impl ResponseWriter {
         let length = BodyLength::Known(body.len() as u64);
         wire.machine.send_head(head, length, &date, &mut self.output)?;
         wire.machine.send_last(body, trailers, &mut self.output)
+    }
+}
+
+/// Logs a request that was refused after its head had been read whole; others have no line.
+fn log_refusal(wire: &Wire, exchange: &Exchange) {
+    if let Some(log) = wire
+        .server
+        .request_log
+        .as_ref()
+        .filter(|_| !exchange.head().target().is_empty())
+    {
+        let (logged, _span) = log.begin(&wire.server.app, exchange);
+        logged.end(exchange, exchange.content_bytes() as u64);
     }
 }
 

@@ -263,7 +263,12 @@ impl Connection {
             ContentLength::Known(length) => BodyLength::Known(length),
             ContentLength::Unknown => BodyLength::Unknown,
         });
-        let task = ExchangeTask::new(Rc::clone(&self.server.app), exchange);
+        let log = self.server.request_log.as_ref();
+        let log = log.map(|log| log.begin_task(&self.server.app, &exchange));
+        let mut task = ExchangeTask::new(Rc::clone(&self.server.app), exchange);
+        if let Some(log) = log {
+            task.set_log(log);
+        }
         match handler::start(&self.server, task, cx) {
             Progress::Answered(task) => self.respond(stream, task, channel, cx),
             Progress::Spawned => {
