@@ -35,6 +35,7 @@
 //! | serve static files | [`StaticFiles`], [`embed!`] |
 //! | report errors | [`Result`], [`Error`], [`HttpError`], [`ResultExt`] |
 //! | keep a client up to date | [`WebSocketHandler`], [`WebSocket`], [`websocket`]; [`EventStream`] |
+//! | serve topics to browsers | [`Feed`], the subprotocol `squall.v1` |
 //! | publish to many | [`pubsub`]: topics, histories, presence |
 //! | publish from anywhere | [`Publisher`] outside the shards, `cx.topics()` in a handler |
 //! | run it | [`Server`], [`Options`] for a command line of your own, [`TrustedProxies`] behind a proxy |
@@ -86,9 +87,10 @@ pub use app::security;
 #[cfg(any(feature = "templates", feature = "locale"))]
 pub use app::views;
 pub use app::{
-    Application, Completion, Context, Cookies, Event, EventStream, Extension, Form, FromContext, Html, Json,
-    Middleware, Multipart, MultipartForm, Next, Part, Path, Query, Redirect, RequestHandler, Responder, Response,
-    Routes, State, StaticFiles, TrustedProxies, UploadedFile, WebSocket, WebSocketHandler, WebSocketOptions,
+    Application, Completion, Context, Cookies, Event, EventStream, Extension, Feed, FeedAccess, FeedClient, Form,
+    FromContext, Html, Json, Middleware, Multipart, MultipartForm, Next, Part, Path, Query, Redirect, RequestHandler,
+    Responder, Response, Routes, State, StaticFiles, TrustedProxies, UploadedFile, WebSocket, WebSocketHandler,
+    WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]

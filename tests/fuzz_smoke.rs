@@ -23,6 +23,9 @@ mod pubsub;
 #[path = "../fuzz/files.rs"]
 mod files;
 
+#[path = "../fuzz/feed.rs"]
+mod feed;
+
 #[path = "../fuzz/proxy.rs"]
 mod proxy;
 
@@ -88,6 +91,11 @@ fn multipart_forms() {
 #[test]
 fn topics() {
     smoke("topics", pubsub::topics);
+}
+
+#[test]
+fn feed_requests() {
+    smoke("feed", feed::requests);
 }
 
 #[test]

@@ -16,11 +16,12 @@ mod member;
 use std::time::Duration;
 
 use serde::Serialize;
+use squall::middleware::SecurityHeaders;
 use squall::prelude::*;
 use squall::pubsub::Envelope;
-use squall::websocket;
+use squall::{Feed, websocket};
 
-use member::{HISTORY_MESSAGES, Member, TEXT_CHARACTERS_MAX, messages_topic, visitors_topic};
+use member::{HISTORY_MESSAGES, TEXT_CHARACTERS_MAX, messages_topic, visitors_topic};
 
 /// The rooms, as a fixed list: visitors who could create rooms could make the server store any number of histories.
 const ROOMS: [&str; 3] = ["lobby", "weather", "workshop"];
@@ -28,8 +29,8 @@ const ROOMS: [&str; 3] = ["lobby", "weather", "workshop"];
 /// How long a quiet room keeps a message.
 const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The Content-Security-Policy of the pages: load from and connect to this server only.
-const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// What a request of the page has around the text of a message, rounded up.
+const REQUEST_BYTES: usize = 256;
 
 /// A room in the list, with its number of visitors.
 #[derive(Serialize)]
@@ -71,10 +72,6 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-async fn socket(cx: &mut Context) -> Result<Member> {
-    Member::new(room(cx)?, cx)
-}
-
 /// Returns a handler for a file that is part of this program.
 fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Context) -> Result<&'static str> {
     async move |cx: &mut Context| {
@@ -83,18 +80,21 @@ fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Con
     }
 }
 
-async fn security_headers(cx: &mut Context, next: Next<'_>) -> Result {
-    cx.set_header("Content-Security-Policy", POLICY)?;
-    cx.set_header("X-Content-Type-Options", "nosniff")?;
-    next.run(cx).await;
-    Ok(())
+/// Returns the feed that every page reads: the messages of its room, and who comes and goes.
+fn feed() -> Feed {
+    // A character takes up to four bytes. Our page never sends more, so a larger message closes the socket with 1009.
+    let limits = websocket::Limits::default().max_message_bytes(4 * TEXT_CHARACTERS_MAX + REQUEST_BYTES);
+    Feed::new()
+        .options(WebSocketOptions::default().limits(limits))
+        .authorize(member::may_read)
+        .publish(member::say)
+        .subscribed(member::join)
+        .closed(member::leave)
 }
 
 fn application() -> Application {
-    // A character takes up to four bytes. Our page never sends more, so a larger message closes the socket with 1009.
-    let limits = websocket::Limits::default().max_message_bytes(4 * TEXT_CHARACTERS_MAX);
     Application::new()
-        .middleware(security_headers)
+        .middleware(SecurityHeaders::page())
         .get("/", async |_: &mut Context| Redirect::see_other("/rooms/lobby"))
         .get("/page.css", file("text/css; charset=utf-8", include_str!("page.css")))
         .get(
@@ -106,11 +106,7 @@ fn application() -> Application {
         .get("/rooms/{room}", page)
         .get("/rooms/{room}/people", present)
         .get("/rooms/{room}/events", events)
-        .websocket_with(
-            "/rooms/{room}/socket",
-            WebSocketOptions::default().limits(limits),
-            socket,
-        )
+        .route("/feed", feed().into_route().middleware(member::name_visitor))
 }
 
 fn main() -> Result {

@@ -2,6 +2,7 @@
 "use strict";
 
 const MESSAGES_SHOWN_MAX = 500;
+const MESSAGES_KEPT = 50;
 const MINUTE = 60_000;
 const WAIT_MIN = 500;
 const WAIT_MAX = 10_000;
@@ -18,6 +19,8 @@ let failures = 0;
 /** When the page connects again, while it has no connection. */
 let retryAt = 0;
 let retry = null;
+/** When a server that stops has asked the page to come back, in milliseconds. */
+let comeBack = null;
 let lastSaid = null;
 
 /** Creates an element with a class and content. */
@@ -76,13 +79,23 @@ const GAPS = {
   "not-yet": "The server restarted: earlier messages may be missing here.",
 };
 
+/** Sends a request of the feed, whose protocol is squall.v1. */
+const ask = (request) => socket.send(JSON.stringify(request));
+
+/** Asks for the messages of the room: those behind our position, or the last ones. */
+const enter = () => ask({ subscribe: `rooms/${room}`, ...(position ? { after: position } : { last: MESSAGES_KEPT }) });
+
 /** Handles what the server sent: a message of a topic, a notice, or the position of a topic without messages. */
-function receive({ topic, position: at, data, gap, missed }) {
-  if (gap) {
+function receive({ topic, position: at, data, gap, missed, reconnect }) {
+  if (reconnect) {
+    comeBack = reconnect.after_ms;
+  } else if (topic === undefined) {
+    // The reply to a request.
+  } else if (gap) {
     // The history no longer reaches back to our position, so ask for its last messages, as a new visitor does.
     note("note gap", GAPS[gap]);
     position = null;
-    connect();
+    enter();
   } else if (missed) {
     note("note gap", `${missed} messages are missing here: this page was too slow.`);
   } else if (topic === `people/${room}`) {
@@ -165,22 +178,31 @@ function disconnect() {
   socket = null;
 }
 
+/** Listens to arrivals and departures in all rooms, because the page shows the number of visitors in each. */
+async function watchRooms(opened) {
+  const rooms = await fetch("/rooms").then((answer) => answer.json()).catch(() => []);
+  if (opened !== socket || opened.readyState !== WebSocket.OPEN) return;
+  for (const { name } of rooms) ask({ subscribe: `people/${name}` });
+  refresh();
+}
+
 function connect() {
   disconnect();
-  const query = new URLSearchParams({ name });
-  if (position) query.set("after", position);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  socket = new WebSocket(`${scheme}://${location.host}/rooms/${encodeURIComponent(room)}/socket?${query}`);
+  socket = new WebSocket(`${scheme}://${location.host}/feed?${new URLSearchParams({ name })}`, "squall.v1");
   showStatus("waiting", failures ? "reconnecting …" : "connecting …");
   socket.onopen = () => {
     failures = 0;
+    enter();
     showStatus("open", "connected");
     recover();
+    watchRooms(socket);
   };
   socket.onmessage = ({ data }) => receive(JSON.parse(data));
   socket.onclose = () => {
     // All pages lost their connection at the same moment; a random wait spreads their reconnects.
-    const wait = Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random());
+    const wait = comeBack ?? Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random());
+    comeBack = null;
     showStatus("waiting", "reconnecting …");
     retryAt = Date.now() + wait;
     retry = setTimeout(connect, wait);
@@ -193,7 +215,7 @@ composer.addEventListener("submit", (event) => {
   event.preventDefault();
   const said = text.value.trim();
   if (said && socket?.readyState === WebSocket.OPEN) {
-    socket.send(said);
+    ask({ publish: `rooms/${room}`, data: said });
     text.value = "";
   }
   text.focus();

@@ -18,10 +18,10 @@ mod market;
 use std::thread;
 use std::time::Duration;
 
+use squall::middleware::SecurityHeaders;
 use squall::prelude::*;
 use squall::pubsub::Envelope;
-use squall::websocket::Message;
-use squall::{Publisher, shards::clock};
+use squall::{Feed, FeedClient, Publisher, shards::clock};
 
 use market::{Market, SECTORS};
 
@@ -31,24 +31,10 @@ const SEED: u64 = 1913;
 /// The time between two price changes.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The Content-Security-Policy of the page: load from and connect to this server only.
-const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// A client that watches prices over a WebSocket.
-struct Watcher {
-    topics: String,
-}
-
-impl WebSocketHandler for Watcher {
-    async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.subscribe_pattern(&self.topics)?;
-        Ok(())
-    }
-
-    /// Ignores messages: the page sends none.
-    async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
-        Ok(())
-    }
+/// Every client may watch the prices of every sector there is.
+async fn may_watch(_: &FeedClient, topic: &str) -> Result<bool> {
+    let sector = topic.strip_prefix("prices/");
+    Ok(sector.is_some_and(|sector| SECTORS.contains(&sector)))
 }
 
 /// Returns the pattern of a request's topics: one sector, or all.
@@ -67,10 +53,6 @@ fn topic(sector: &str) -> String {
     format!("prices/{sector}")
 }
 
-async fn socket(cx: &mut Context) -> Result<Watcher> {
-    Ok(Watcher { topics: topics(cx)? })
-}
-
 async fn events(cx: &mut Context) -> Result {
     let topics = topics(cx)?;
     let mut events = cx.event_stream()?;
@@ -86,16 +68,9 @@ fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Con
     }
 }
 
-async fn security_headers(cx: &mut Context, next: Next<'_>) -> Result {
-    cx.set_header("Content-Security-Policy", POLICY)?;
-    cx.set_header("X-Content-Type-Options", "nosniff")?;
-    next.run(cx).await;
-    Ok(())
-}
-
 fn application() -> Application {
     Application::new()
-        .middleware(security_headers)
+        .middleware(SecurityHeaders::page())
         .get("/", async |_: &mut Context| Html(include_str!("page.html")))
         .get("/page.css", file("text/css; charset=utf-8", include_str!("page.css")))
         .get(
@@ -109,11 +84,11 @@ fn application() -> Application {
         .get("/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
         .get("/sectors", async |_: &mut Context| Json(SECTORS))
         .get("/sectors/{sector}/events", events)
-        .websocket("/sectors/{sector}/socket", socket)
+        .feed("/feed", Feed::new().authorize(may_watch))
 }
 
 /// Publishes the changed prices of each tick until the server has ended.
-fn feed(mut market: Market, publisher: &Publisher) -> Result {
+fn publish_prices(mut market: Market, publisher: &Publisher) -> Result {
     let mut next = clock::now();
     loop {
         for quote in market.tick() {
@@ -136,7 +111,7 @@ fn main() -> Result {
     let publisher = server.publisher();
     thread::spawn(move || {
         // Publishing fails once the server has stopped; that ends this thread.
-        if let Err(error) = feed(Market::new(SEED), &publisher) {
+        if let Err(error) = publish_prices(Market::new(SEED), &publisher) {
             tracing::debug!(%error, "the feed ended");
         }
     });

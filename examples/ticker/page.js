@@ -19,6 +19,8 @@ const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionD
 
 /** The quote of each symbol. */
 let quotes = new Map();
+/** The names of all sectors. */
+let sectors = [];
 let selected = null;
 let received = 0;
 let characters = 0;
@@ -35,6 +37,8 @@ const counts = Array(PULSE_BARS).fill(0);
 function receive(text) {
   characters += text.length;
   const { topic, data, missed: left } = JSON.parse(text);
+  // The reply to a request has no topic, and the notice of a stop neither.
+  if (topic === undefined) return;
   if (left) {
     missed += left;
     return;
@@ -60,16 +64,19 @@ function lose(when) {
   for (const { points } of quotes.values()) points.push([when, null]);
 }
 
-/** Both transports carry the same text; their URLs differ in the last segment. */
+/** Both transports carry the same text. Over the socket the page asks for its topics, in the protocol squall.v1. */
 const transports = {
-  socket(path) {
+  socket(sector) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}${path}/socket`);
+    const socket = new WebSocket(`${scheme}://${location.host}/feed`, "squall.v1");
+    socket.addEventListener("open", () => {
+      for (const name of sector === "all" ? sectors : [sector]) socket.send(JSON.stringify({ subscribe: `prices/${name}` }));
+    });
     socket.onclose = fail;
     return socket;
   },
-  events(path) {
-    const events = new EventSource(`${path}/events`);
+  events(sector) {
+    const events = new EventSource(`/sectors/${sector}/events`);
     events.addEventListener("notice", ({ data }) => events.onmessage?.({ data }));
     // An EventSource reconnects by itself, but not after every error. Here both transports reconnect the same way.
     events.onerror = () => {
@@ -96,7 +103,7 @@ function connect() {
   showStatus("waiting", "connecting …");
   receivedAt = performance.now();
   const transport = document.querySelector("[name=transport]:checked").value;
-  connection = transports[transport](`/sectors/${find("sectors").value}`);
+  connection = transports[transport](find("sectors").value);
   connection.onopen = () => {
     failures = 0;
     showStatus("open", "live");
@@ -243,7 +250,7 @@ function show(now) {
 }
 
 async function start() {
-  const sectors = await (await fetch("/sectors")).json();
+  sectors = await (await fetch("/sectors")).json();
   find("sectors").append(...sectors.map((sector) => new Option(sector, sector)));
   find("sectors").addEventListener("change", () => {
     quotes = new Map();

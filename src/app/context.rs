@@ -152,6 +152,11 @@ impl Context {
         value.downcast_ref()
     }
 
+    /// Takes every value that was stored for this request, for the socket that it opens.
+    pub(super) fn take_extensions(&mut self) -> Vec<(TypeId, Box<dyn Any>)> {
+        core::mem::take(&mut self.extensions)
+    }
+
     /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).
     ///
     /// # Errors

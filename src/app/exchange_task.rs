@@ -123,6 +123,7 @@ impl ExchangeTask {
                 if channel.poll_cancelled(cx.waker()).is_ready() {
                     return Poll::Ready(());
                 }
+                let _entered = log.as_ref().map(|log| log.span.enter());
                 // Other tasks have named their own work since the last poll.
                 if let Some(route) = route {
                     shared.set_active_route(route);

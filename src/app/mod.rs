@@ -17,6 +17,7 @@ mod context;
 mod dispatch;
 mod exchange;
 mod exchange_task;
+mod feed;
 mod files;
 mod handler;
 mod limits;
@@ -34,6 +35,9 @@ mod yielding;
 
 pub use application::{Application, BuildError};
 pub use context::Context;
+pub use feed::access::FeedAccess;
+pub use feed::builder::Feed;
+pub use feed::client::FeedClient;
 pub use files::static_files::StaticFiles;
 pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
 pub use handler::https::{Hsts, RedirectToHttps, hsts, redirect_to_https};
@@ -69,7 +73,9 @@ pub use dispatch::App;
 #[doc(hidden)]
 pub use exchange::{Exchange, Outcome};
 #[doc(hidden)]
-pub use exchange_task::ExchangeTask;
+pub use exchange_task::{ExchangeTask, TaskLog};
+#[doc(hidden)]
+pub use feed::request::{FeedRequest, Malformed, Verb};
 #[cfg(feature = "serve")]
 pub(crate) use files::acme_challenges::AcmeChallenges;
 #[doc(hidden)]

@@ -54,11 +54,8 @@ pub use tls::builder::Tls;
 
 use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, parse_pattern};
 use crate::error::{Error, Result};
-use crate::http1::http1_setters;
-use crate::http2::http2_setters;
-use crate::pubsub::{self, LogLimits, TopicOptions, history_setters, pubsub_setters};
-use crate::transport::progress::{WriteLimits, write_setters};
-use crate::websocket::websocket_setters;
+use crate::pubsub::TopicOptions;
+use access_log::{AccessLogWriter, LineSender, RequestLog};
 use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
 use config::{OwnSettings, ServerConfig};

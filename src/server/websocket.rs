@@ -98,6 +98,11 @@ impl Owner for ServerSocket {
         Some(since + close_delay(index, last, self.server.config.own.shutdown_timeout))
     }
 
+    fn say_farewell(&self) {
+        self.state
+            .say_farewell(self.registration.index(), self.server.last_index());
+    }
+
     fn log_failure(&self, error: ProtocolError) {
         self.state.log_failure(error);
     }

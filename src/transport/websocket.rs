@@ -64,6 +64,9 @@ pub(crate) trait Owner {
         None
     }
 
+    /// Sends a last message before the server closes the socket because it stops.
+    fn say_farewell(&self) {}
+
     /// Logs why the connection failed, with what the owner knows of it.
     fn log_failure(&self, error: ProtocolError);
 
@@ -304,6 +307,7 @@ impl<O: Owner> SocketDriver<O> {
             Phase::Open => {
                 let stop = self.owner.going_away();
                 if stop.is_some_and(|due| now >= due) {
+                    self.owner.say_farewell();
                     self.owner
                         .duplex()
                         .close(CloseCode::GOING_AWAY, "", now)

@@ -174,6 +174,12 @@ where
 }
 
 impl Route {
+    /// Adds a mistake that the application's build reports, if there is one.
+    pub(in crate::app) fn with_problem(mut self, problem: Option<&str>) -> Self {
+        self.problems.extend(problem.map(str::to_owned));
+        self
+    }
+
     /// Makes the route of a tree of static files.
     pub(in crate::app) fn of_static_files(method: Method, endpoint: Rc<dyn Endpoint>, tree: Rc<StaticTree>) -> Self {
         Self {

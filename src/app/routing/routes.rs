@@ -177,6 +177,14 @@ macro_rules! routing_methods {
             $self
         }
 
+        /// Adds a feed: clients subscribe to topics over a WebSocket, and the application says which.
+        ///
+        /// [`Feed`](crate::app::Feed) describes it.
+        pub fn feed(mut $self, pattern: &str, feed: $crate::app::Feed) -> Self {
+            $routes.add(pattern, feed.into_route());
+            $self
+        }
+
         /// Adds a group under `prefix`: `/api` and `/users` make `/api/users`.
         ///
         /// An empty pattern stands for the prefix itself. The group's middleware runs for its own routes only.

@@ -53,7 +53,7 @@ pub struct TopicSettings {
 pub struct ShardTopics {
     pub(super) here: usize,
     shards: NonZeroUsize,
-    pub(super) rules: TopicRules,
+    pub(in crate::app) rules: TopicRules,
     table: RefCell<Topics>,
     /// Publications of this turn that are not in the table yet. [`table`](Self::table) adds them before it returns the
     /// table.

@@ -1,16 +1,17 @@
 //! The handle through which a handler talks to its peer.
 
 use core::fmt;
+use core::time::Duration;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::connected::SocketOwner;
 use super::expiry_task::set_expiry;
 use super::socket_state::SocketState;
 use crate::app::topics::{Publish, TopicsHandle, parse_pattern, parse_topic};
 use crate::error::Result;
-use crate::pubsub::{Pattern, Start, SubscribeError};
+use crate::pubsub::{Pattern, Start, SubscribeError, TopicOptions};
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// Stands for "never": longer than any process runs.
@@ -216,6 +217,17 @@ impl WebSocket {
     /// message overtakes it. To keep one order, publish all messages to one topic.
     pub fn publish(&self, topic: &str, message: impl Into<Message>) -> Publish<'_> {
         self.topics().publish(topic, message)
+    }
+
+    /// The options of a topic, if the name is that of one.
+    pub(in crate::app) fn topic_options(&self, topic: &str) -> Result<TopicOptions> {
+        let topic = parse_topic(topic)?;
+        Ok(*self.state.shared.topics()?.rules.of(&topic))
+    }
+
+    /// Sets over which time the peers of a stopping server shall come back; zero gives them no hint.
+    pub(in crate::app) fn hint_reconnect(&self, spread: Duration) {
+        self.state.set_reconnect_spread(spread);
     }
 
     fn subscribe_to(&self, pattern: &Pattern) -> Result<bool> {

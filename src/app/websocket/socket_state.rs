@@ -2,6 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use core::time::Duration;
 use std::rc::Rc;
 
 use super::connected::{Membership, SocketOwner};
@@ -9,7 +10,7 @@ use super::expiry::{Expiry, UNAUTHORIZED};
 use crate::app::active_route::ActiveRoute;
 use crate::app::shared::Shared;
 use crate::pubsub::SubscriberId;
-use crate::websocket::{CloseCode, Connection, Duplex, ProtocolError};
+use crate::websocket::{CloseCode, Connection, Duplex, Message, ProtocolError};
 
 /// One WebSocket between its handler and its driver.
 pub struct SocketState {
@@ -18,6 +19,8 @@ pub struct SocketState {
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
+    /// Over which time the peers of a stopping server come back, in milliseconds; 0 for no hint.
+    reconnect_spread_ms: Cell<u32>,
     expiry: Rc<Expiry>,
     /// The socket's places among those of its user and of its session.
     memberships: RefCell<Vec<Membership>>,
@@ -31,6 +34,7 @@ impl SocketState {
             duplex: Duplex::new(machine, &shared.sockets.deflaters),
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
+            reconnect_spread_ms: Cell::new(0),
             expiry: Rc::default(),
             memberships: RefCell::default(),
         })
@@ -68,6 +72,26 @@ impl SocketState {
 
     pub(super) fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
         self.subscriber.set(subscriber);
+    }
+
+    pub(super) fn set_reconnect_spread(&self, spread: Duration) {
+        let spread = u32::try_from(spread.as_millis()).unwrap_or(u32::MAX);
+        self.reconnect_spread_ms.set(spread);
+    }
+
+    /// Tells the peer of a feed when to come back, before a stop closes the socket.
+    ///
+    /// The places of all sockets, of which this one has number `place`, spread over the time evenly.
+    pub fn say_farewell(&self, place: usize, places: usize) {
+        let spread = self.reconnect_spread_ms.get();
+        if spread > 0 {
+            let place = u64::try_from(place.min(places)).unwrap_or_default();
+            let places = u64::try_from(places).unwrap_or(u64::MAX).max(1);
+            let after = u64::from(spread).saturating_mul(place) / places;
+            let hint = format!("{{\"reconnect\":{{\"after_ms\":{after}}}}}");
+            // A peer that takes nothing comes back in its own time.
+            self.duplex.try_send(&Message::from(hint)).unwrap_or_default();
+        }
     }
 
     /// Sets whether publications wait for this socket; if they do, wakes its driver.
