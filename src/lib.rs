@@ -124,6 +124,7 @@ pub mod middleware {
 /// [`websocket::Message`], [`pubsub::Start`],
 /// [`pubsub::Position`], [`pubsub::Envelope`].
 pub mod prelude {
+    #[doc(inline)]
     pub use crate::app::{
         Application, Context, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Multipart,
         MultipartForm, Next, Path, Query, Redirect, RequestHandler, Responder, Routes, State, WebSocket,
@@ -132,6 +133,7 @@ pub mod prelude {
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     #[doc(no_inline)]
     pub use crate::message::{Body, CloseCode, HeaderName, HeaderValue, Method, StatusCode, header};
+    #[doc(inline)]
     pub use crate::pubsub::{HistoryLimits, SlowConsumer, TopicOptions};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;
