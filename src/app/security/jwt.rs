@@ -1,7 +1,7 @@
 //! JSON Web Tokens (RFC 7519): signed claims of another server, such as a login provider.
 //!
 //! Each key is pinned to one algorithm, so a token cannot choose another one for it, nor none. A token must say when it
-//! expires. If it says for whom it is, the application must be among those.
+//! expires. If it names its audience, the application must be part of it.
 //!
 //! The crate `jsonwebtoken` verifies signatures. Times are compared here, because this layer reads no clock.
 
@@ -92,7 +92,7 @@ impl Jwt {
     ///
     /// # Errors
     ///
-    /// The text is no key set, or has no key for signatures; the keys stay.
+    /// The text is anything but a key set, or lacks a key for signatures; the keys stay.
     pub fn replace_key_set(&self, json: &str) -> Result {
         self.keys.replace(keys(json)?);
         Ok(())
