@@ -488,3 +488,14 @@ fn a_hundred_clients_start_one_after_the_other() {
         assert_eq!(client.get("/shard").send().unwrap().text(), "0");
     }
 }
+
+/// Every shard opens the same directory, so the error names no shard.
+#[test]
+fn a_missing_directory_of_static_files_is_reported_without_the_number_of_a_shard() {
+    let application = || Application::new().route("/{*path}", squall::StaticFiles::new("/no/such/folder"));
+    let error = TestClient::new(application).map(drop).unwrap_err().to_string();
+    assert!(
+        error.starts_with("could not serve the files in \"/no/such/folder\": "),
+        "{error}"
+    );
+}

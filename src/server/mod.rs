@@ -24,6 +24,7 @@ mod proxied;
 mod runtime;
 mod serve;
 mod setters;
+mod setup_error;
 mod shard;
 mod state;
 mod temporary_file;
@@ -38,8 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_shards::{
-    Builder, Closing, LaunchError, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep, spawn_detached,
-    spawn_local,
+    Builder, Closing, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep, spawn_detached, spawn_local,
 };
 
 pub use access_log::{AccessLogFormat, InvalidAccessLogFormat};
@@ -52,7 +52,7 @@ pub use state::ServerRemote;
 #[cfg(feature = "rustls")]
 pub use tls::builder::Tls;
 
-use crate::app::{AcmeChallenges, Application, BuildError, RedirectToHttps, parse_pattern};
+use crate::app::{AcmeChallenges, Application, RedirectToHttps, parse_pattern};
 use crate::error::{Error, Result};
 use crate::pubsub::TopicOptions;
 use access_log::{AccessLogWriter, LineSender, RequestLog};
@@ -420,24 +420,10 @@ impl BoundServer {
         if let Some(access_log) = access_log {
             access_log.end();
         }
-        ended.map_err(shards_error)?;
+        ended.map_err(setup_error::shards_error)?;
         operator_log::stopped();
         Ok(())
     }
-}
-
-/// Makes the error of a run from that of its shards.
-fn shards_error(error: LaunchError) -> Error {
-    let LaunchError::Main { shard, error } = error else {
-        return error.into();
-    };
-    let error = Error::new(error);
-    if error.downcast_ref::<BuildError>().is_some() {
-        // Every shard builds the same application, so the number of one explains nothing.
-        return error;
-    }
-    let error = error.into();
-    LaunchError::Main { shard, error }.into()
 }
 
 impl fmt::Debug for BoundServer {
@@ -531,7 +517,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     #[cfg(feature = "rustls")]
     let server = server.with_tls(policies.map(|policies| ShardTls::begin(policies, shard.clone())));
     let server = Rc::new(server);
-    server.app.shared().set_file_source(Rc::new(ShardFiles::new(&server)))?;
+    let files = server.app.shared().set_file_source(Rc::new(ShardFiles::new(&server)));
+    files.map_err(|error| Error::new(setup_error::SetupError(error)))?;
     spawn_detached(memory::watch::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners
