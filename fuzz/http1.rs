@@ -4,8 +4,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use squall::http1::{BodyLength, Connection, Event, Limits, Next, ParseError, ResponseError, ResponseReader};
-use squall::message::{HeaderValue, HttpDate, RequestHead, ResponseHead, StatusCode, Version, header};
+use squall::http1::{
+    BodyLength, ClientConnection, Connection, Event, Limits, Next, ParseError, RequestLength, RequestLine,
+    ResponseError, ResponseEvent, ResponseReader,
+};
+use squall::message::{HeaderValue, Headers, HttpDate, Method, RequestHead, ResponseHead, StatusCode, Version, header};
 
 /// The reference parser of the machine's own tests.
 #[path = "../src/http1/tests/reference.rs"]
@@ -63,7 +66,9 @@ pub(crate) fn response(data: &[u8]) {
         assert_eq!(response_in([first, second]), whole, "{}", data.escape_ascii());
     }
     if let Ok(Some(head)) = whole {
-        let mut written = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+        let registered = head.status.canonical_reason().unwrap_or_default();
+        let reason = head.reason.as_ref().map_or(registered, |reason| reason.as_str());
+        let mut written = format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).into_bytes();
         for (name, value) in head.headers.iter() {
             written.extend_from_slice(name.as_str().as_bytes());
             written.push(b':');
@@ -92,6 +97,106 @@ fn response_in<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<
         unread = input.to_vec();
     }
     Ok(None)
+}
+
+/// A whole exchange of a client. The first byte selects the method and whether the server closes at the end; the rest is
+/// the response. Every split gives the same response, and what ends it is never read beyond.
+pub(crate) fn client(data: &[u8]) {
+    let Some((&choice, response)) = data.split_first() else {
+        return;
+    };
+    let whole = exchange_in(choice, [response]);
+    assert_eq!(
+        exchange_in(choice, response.chunks(1)),
+        whole,
+        "{}",
+        response.escape_ascii()
+    );
+    for cut in [response.len() / 3, response.len() / 2] {
+        let (first, second) = response.split_at(cut);
+        assert_eq!(
+            exchange_in(choice, [first, second]),
+            whole,
+            "{}",
+            response.escape_ascii()
+        );
+    }
+}
+
+/// A response as its client saw it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Exchanged {
+    interim: Vec<StatusCode>,
+    head: Option<ResponseHead>,
+    content: Content,
+    error: Option<ResponseError>,
+    persists: bool,
+}
+
+fn exchange_in<'p>(choice: u8, pieces: impl IntoIterator<Item = &'p [u8]>) -> Exchanged {
+    let mut machine = ClientConnection::new(Rc::new(Limits::default()));
+    let method = if choice & 1 == 0 { Method::GET } else { Method::HEAD };
+    let line = RequestLine {
+        method: &method,
+        target: "/",
+    };
+    let mut fields = Headers::new();
+    fields.set(header::HOST, HeaderValue::from_static("a"));
+    let mut out = Vec::new();
+    machine
+        .send_head(line, &fields, RequestLength::Empty, &mut out)
+        .expect("a simple request can be sent");
+    machine.send_end(None, &mut out).expect("and ended");
+    let mut seen = Exchanged::default();
+    let mut unread = Vec::new();
+    for piece in pieces {
+        unread.extend_from_slice(piece);
+        if exchange_events(&mut machine, &mut unread, &mut seen) {
+            break;
+        }
+    }
+    if choice & 2 != 0 && seen.error.is_none() && !seen.content.is_complete {
+        match machine.receive_eof() {
+            Ok(()) => {
+                exchange_events(&mut machine, &mut unread, &mut seen);
+            }
+            Err(error) => seen.error = Some(error),
+        }
+    }
+    seen.persists = machine.next_exchange();
+    assert!(
+        !seen.persists || seen.content.is_complete,
+        "only a complete response leaves the connection usable"
+    );
+    seen
+}
+
+/// Reads as far as the bytes go; true once the response has ended or failed.
+fn exchange_events(machine: &mut ClientConnection, unread: &mut Vec<u8>, seen: &mut Exchanged) -> bool {
+    let bytes = std::mem::take(unread);
+    let mut input = bytes.as_slice();
+    let is_over = loop {
+        match machine.receive(&mut input) {
+            Ok(ResponseEvent::NeedData) => break false,
+            Ok(ResponseEvent::Interim(head)) => seen.interim.push(head.status),
+            Ok(ResponseEvent::Head(head)) => assert!(seen.head.replace(head).is_none(), "one head"),
+            Ok(ResponseEvent::Data(data)) => {
+                assert!(!data.is_empty());
+                seen.content.data.extend_from_slice(data);
+            }
+            Ok(ResponseEvent::Trailer { name, value }) => seen.content.trailers.push((name.to_owned(), value.to_vec())),
+            Ok(ResponseEvent::End) => {
+                seen.content.is_complete = true;
+                break true;
+            }
+            Err(error) => {
+                seen.error = Some(error);
+                break true;
+            }
+        }
+    };
+    *unread = input.to_vec();
+    is_over
 }
 
 /// The events of some bytes.
@@ -357,7 +462,7 @@ impl Session {
         match result {
             Ok(Event::Request) => {
                 assert!(!self.is_over, "nothing comes after the end");
-                self.is_head_request = self.head.method() == squall::message::Method::HEAD;
+                self.is_head_request = self.head.method() == Method::HEAD;
                 self.out.clear();
             }
             Ok(Event::Closed) if self.is_over => assert_eq!(consumed, 0, "a closed connection consumes nothing"),

@@ -41,6 +41,7 @@
 //! | run it | [`Server`], [`Options`] for a command line of your own, [`TrustedProxies`] behind a proxy |
 //! | wait, compute, ask other shards | [`shards`]: `sleep`, `timeout_at`, `spawn_local`, `spawn_blocking`, `invoke_on` |
 //! | connect to a WebSocket | [`connect`], [`client`] |
+//! | call other servers | `Client` and `cx.fetch(request)`, with the feature `client` |
 //! | test it | `testing::TestClient`, with the feature `testing` |
 //!
 //! [`message`] has what requests and responses are made of.
@@ -52,6 +53,7 @@
 //! | `serve` | yes | the server, the client, shards and the command line; without it: the application and the protocols |
 //! | `templates` | yes | [`views`] and [`Context::render`], with askama |
 //! | `testing` | no | `testing::TestClient` |
+//! | `client` | no | `Client` and `Context::fetch`: requests to other servers |
 //! | `compression` | no | the content codings br and zstd; gzip is always there |
 //! | `tls`, `tls-ring` | no | TLS, with the cryptography of aws-lc-rs or of ring |
 //! | `encryption` | no | encrypted cookies, and sessions in them |
@@ -93,6 +95,8 @@ pub use app::{
     WebSocketOptions,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "client")]
+pub use client::Client;
 #[cfg(feature = "serve")]
 pub use client::{ClientOptions, WebSocketClient, connect};
 pub use cookie::{self, Cookie, SameSite};
@@ -153,6 +157,9 @@ mod documents {
     #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/guide/http2.md")]
     mod http2 {}
+    #[cfg(feature = "client")]
+    #[doc = include_str!("../docs/guide/client.md")]
+    mod client {}
     #[doc = include_str!("../docs/guide/io-uring-and-containers.md")]
     mod io_uring_and_containers {}
     #[cfg(feature = "locale")]
@@ -162,6 +169,9 @@ mod documents {
     mod porting_from_tornado {}
     #[doc = include_str!("../docs/guide/protection.md")]
     mod protection {}
+    #[cfg(feature = "client")]
+    #[doc = include_str!("../docs/guide/proxies.md")]
+    mod proxies {}
     #[doc = include_str!("../docs/guide/requests-and-responses.md")]
     mod requests_and_responses {}
     #[doc = include_str!("../docs/guide/routing.md")]

@@ -69,6 +69,11 @@ fn http2_hpack() {
 }
 
 #[test]
+fn client() {
+    smoke("client", http1::client);
+}
+
+#[test]
 fn websocket_frames() {
     smoke("websocket_frames", websocket::frames);
 }

@@ -133,6 +133,12 @@ impl Context {
         self.shared.state()
     }
 
+    /// Returns the application's state of type `T`, if it has any.
+    #[cfg(feature = "client")]
+    pub(crate) fn find_state<T: 'static>(&self) -> Option<&T> {
+        self.shared.state_ref()
+    }
+
     /// Stores a value for the rest of this request, such as the user that a middleware has found.
     ///
     /// It replaces an earlier value of the same type.

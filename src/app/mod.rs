@@ -47,6 +47,8 @@ pub use handler::slashes::{add_slash, remove_slash};
 pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
+#[cfg(feature = "client")]
+pub(crate) use request::decompress::{Coding, DecodeError, Decoder};
 pub use request::multipart_form::{MultipartForm, UploadedFile};
 pub use request::parts::{Multipart, Part};
 pub use response::compression::Compression;

@@ -1,4 +1,4 @@
-//! The WebSocket client: for feeds between servers, for tools and for tests.
+//! Clients: of WebSockets, for feeds between servers, for tools and for tests; and with the feature `client`, of HTTP.
 //!
 //! ```
 //! use squall::prelude::*;
@@ -49,14 +49,27 @@
 //! | step | file |
 //! |---|---|
 //! | configure | `options`, `url` |
-//! | connect and shake hands, with a random nonce | `opening`, `random` |
+//! | connect and shake hands, with a random nonce | `connect`, `opening`, `random` |
 //! | drive the socket in a task of its own | `src/transport/websocket.rs` |
 //! | hold a received message for the [`WebSocketClient`] | `inbox`, `socket` |
 
+mod connect;
 mod error;
+#[cfg(feature = "client")]
+mod http;
 mod url;
 mod websocket;
 
+#[cfg(feature = "client")]
+pub use self::http::client::{Client, ClientBuilder};
+#[cfg(feature = "client")]
+pub use self::http::error::{DecompressError, FetchError, FetchFailure, Step};
+#[cfg(feature = "client")]
+pub use self::http::proxy::Proxy;
+#[cfg(feature = "client")]
+pub use self::http::request::Request;
+#[cfg(feature = "client")]
+pub use self::http::response::Response;
 pub use crate::websocket::End;
 pub use error::{ConnectError, ConnectFailure};
 pub use websocket::options::ClientOptions;

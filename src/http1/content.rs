@@ -1,11 +1,11 @@
-//! The reader of a request's content, for every framing.
+//! The reader of a message's content, for every framing that has an end of its own.
 
 use super::chunked::{ChunkedReader, Piece};
 use super::error::ParseError;
 use super::framing::Framing;
 use super::limits::Limits;
 
-/// Reads the content of one request.
+/// Reads the content of one message.
 #[derive(Debug, Clone)]
 pub(super) enum ContentReader {
     /// This many bytes are still to come.
@@ -20,6 +20,11 @@ impl ContentReader {
             Framing::Length(length) => Self::Length(length),
             Framing::Chunked => Self::Chunked(ChunkedReader::default()),
         }
+    }
+
+    /// A reader of no content.
+    pub(super) const fn nothing() -> Self {
+        Self::Length(0)
     }
 
     /// Advances `input` past what was consumed.

@@ -9,7 +9,7 @@ use super::grammar;
 use super::version::MinorVersion;
 use crate::message::Method;
 
-/// How the content of a request is delimited.
+/// How the content of a message is delimited, apart from the end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// No content. This includes HTTP/1.0 requests without a length, because closing never ends a request (RFC

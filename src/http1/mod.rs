@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/1.0 for servers (RFC 9112), without I/O: bytes and the time come in, events and bytes go out.
+//! HTTP/1.1 and HTTP/1.0, server and client (RFC 9112), without I/O: bytes and the time in, events and bytes out.
 //!
 //! ```text
 //!                     bytes in                                      bytes out
@@ -44,8 +44,8 @@
 //!
 //! # Client side
 //!
-//! `client` writes the head of a request and reads the head of its response, which is all a WebSocket client needs of
-//! HTTP.
+//! [`ClientConnection`] is the same for clients: it writes requests and reads responses. A WebSocket client needs the
+//! heads alone.
 //!
 //! # Files
 //!
@@ -54,6 +54,7 @@
 //! - A head passes through `line` and `head`; `request`, `target` and `framing` decide what it means.
 //! - Content passes through `content` and `chunked`, a response through `send` and `encode`.
 //! - `deadline` keeps the time.
+//! - `client` is the other side.
 
 mod chunked;
 mod client;
@@ -76,7 +77,10 @@ mod tests;
 mod version;
 
 pub use chunked::CHUNK_FRAMING_BYTES_MAX;
-pub use client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};
+pub use client::connection::{ClientConnection, ResponseEvent};
+pub use client::error::{RequestError, ResponseError};
+pub use client::reader::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseReader};
+pub use client::request::{RequestLength, RequestLine, write_get, write_head};
 pub use connection::{Connection, Event, Next};
 pub use encode::{BodyLength, HEAD_BYTES_USUAL};
 pub use error::{Expired, ParseError, SendError};

@@ -11,7 +11,11 @@ const HEADING: &str = "## What is lost when a future is dropped";
 const SOURCES: [&str; 2] = ["src", "shards/src"];
 
 /// The folders with their tests.
-const TESTS: [&str; 2] = ["tests/cancellation", "shards/tests/cancellation.rs"];
+const TESTS: [&str; 3] = [
+    "tests/cancellation",
+    "tests/http_client/cancellation.rs",
+    "shards/tests/cancellation.rs",
+];
 
 /// A row: its futures and the tests that show what it says.
 struct Row {

@@ -12,6 +12,7 @@ mod holder;
 mod listener;
 mod listeners;
 mod patience;
+mod race;
 pub(crate) mod send_buffer;
 mod stream;
 

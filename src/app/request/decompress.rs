@@ -37,8 +37,11 @@ const ACCEPTED: &str = "gzip";
 
 /// A coding of content that can be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app) enum Coding {
+pub(crate) enum Coding {
     Gzip,
+    /// Of responses only.
+    #[cfg(feature = "client")]
+    Deflate,
     #[cfg(feature = "compression")]
     Brotli,
     #[cfg(feature = "compression")]
@@ -63,6 +66,15 @@ impl Coding {
             let message = format!("the content must have at most one coding of {ACCEPTED}");
             unsupported(message, ACCEPTED)
         })
+    }
+
+    /// The coding of a response's content, if it can be undone.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_response(name: &[u8]) -> Option<Self> {
+        match name.eq_ignore_ascii_case(b"deflate") {
+            true => Some(Self::Deflate),
+            false => Self::by_name(name),
+        }
     }
 
     fn by_name(name: &[u8]) -> Option<Self> {
@@ -99,7 +111,7 @@ fn unsupported(message: impl Into<Cow<'static, str>>, accepted: &'static str) ->
 }
 
 /// Undoes the coding of one content.
-pub(in crate::app) struct Decoder {
+pub(crate) struct Decoder {
     coding: Coding,
     /// Made at the first input, because a handler may read no content.
     engine: Option<Engine>,
@@ -113,7 +125,8 @@ pub(in crate::app) struct Decoder {
 
 /// The state of a library.
 enum Engine {
-    Gzip(Decompress),
+    /// Of gzip or deflate.
+    Inflate(Decompress),
     #[cfg(feature = "compression")]
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     #[cfg(feature = "compression")]
@@ -129,7 +142,7 @@ struct Progress {
 
 /// Why content could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DecodeError {
+pub(crate) enum DecodeError {
     /// It breaks the format of its coding (400).
     Corrupt,
     /// It ends too early (400).
@@ -141,7 +154,7 @@ pub(super) enum DecodeError {
 }
 
 impl Decoder {
-    pub(in crate::app) fn new(coding: Coding, decoded_bytes_max: u64) -> Self {
+    pub(crate) fn new(coding: Coding, decoded_bytes_max: u64) -> Self {
         Self {
             coding,
             engine: None,
@@ -154,12 +167,12 @@ impl Decoder {
     }
 
     /// Takes coded content, once [`next_piece`](Self::next_piece) has returned `None`.
-    pub(super) fn receive(&mut self, input: Bytes) {
+    pub(crate) fn receive(&mut self, input: Bytes) {
         self.input = input;
     }
 
     /// Decodes the next piece; `None` once it needs more input.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, DecodeError> {
+    pub(crate) fn next_piece(&mut self) -> Result<Option<Bytes>, DecodeError> {
         if self.has_ended {
             return if self.input.is_empty() {
                 Ok(None)
@@ -198,7 +211,7 @@ impl Decoder {
                 Some(engine) => engine,
                 // A cut at its very start needs no engine.
                 None if self.input.is_empty() => return Ok(0),
-                empty => empty.insert(Engine::new(self.coding)?),
+                empty => empty.insert(Engine::new(self.coding, &self.input)?),
             };
             let progress = engine.run(&self.input, output)?;
             self.input.advance(progress.read_bytes);
@@ -219,17 +232,28 @@ impl Decoder {
     }
 
     /// Checks that the coded content is complete, at the end of the content.
-    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         if self.has_ended { Ok(()) } else { Err(DecodeError::Cut) }
     }
 }
 
 impl Engine {
-    fn new(coding: Coding) -> Result<Self, DecodeError> {
+    /// Makes the engine of a coding; `input` is the beginning of the content.
+    #[cfg_attr(
+        not(feature = "client"),
+        allow(unused_variables, reason = "only deflate has two forms")
+    )]
+    fn new(coding: Coding, input: &[u8]) -> Result<Self, DecodeError> {
         // What the libraries allocate at once; windows come with the content that fills them.
         memory::reserve(64 * 1024)?;
         match coding {
-            Coding::Gzip => Ok(Self::Gzip(Decompress::new_gzip(GZIP_WINDOW_BITS))),
+            Coding::Gzip => Ok(Self::Inflate(Decompress::new_gzip(GZIP_WINDOW_BITS))),
+            // RFC 9110 §8.4.1.2: zlib's format; some servers send it without its header.
+            #[cfg(feature = "client")]
+            Coding::Deflate => {
+                let has_header = input.first().is_none_or(|first| first & 0x8f == 0x08);
+                Ok(Self::Inflate(Decompress::new(has_header)))
+            }
             #[cfg(feature = "compression")]
             Coding::Brotli => {
                 let memory = StandardAlloc::default;
@@ -248,7 +272,7 @@ impl Engine {
     /// Decodes from `input` into `output`, as far as either goes.
     fn run(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, DecodeError> {
         match self {
-            Self::Gzip(engine) => {
+            Self::Inflate(engine) => {
                 let before = (engine.total_in(), engine.total_out());
                 let status = engine
                     .decompress(input, output, FlushDecompress::None)

@@ -5,7 +5,7 @@ pub(in crate::app) mod body_state;
 pub(in crate::app) mod client_address;
 mod content;
 pub(in crate::app) mod cookies;
-mod decompress;
+pub(super) mod decompress;
 mod field_path;
 mod form_fields;
 pub(in crate::app) mod head;

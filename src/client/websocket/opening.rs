@@ -7,11 +7,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use http::header;
-use squall_shards::{Deadline, Stream, clock, timeout_at};
+use squall_shards::{Deadline, clock, timeout_at};
 
 use super::options::ClientOptions;
 use super::random;
 use super::socket::WebSocketClient;
+use crate::client::connect::connect;
 use crate::client::error::{ConnectError, ConnectFailure};
 use crate::client::url::Url;
 use crate::http1::{ResponseError, ResponseReader, write_get};
@@ -44,10 +45,9 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
     let handshake = handshake(options)?;
     let fields = fields(url, options, &handshake)?;
     let deadline = clock::after(options.connect_timeout);
-    let stream = Stream::connect_host(&url.host, url.port, deadline)
+    let socket = connect(&url.host, url.port, deadline)
         .await
         .map_err(ConnectFailure::Connect)?;
-    let socket = Socket::from(stream);
     let mut request = socket.take_buffer();
     write_get(&url.target, &fields, &mut request);
     let answer = timeout_at(deadline, exchange(&socket, request)).await;

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod client;
+mod client_exchanges;
 mod deadlines;
 mod exchanges;
 mod limits;

@@ -171,6 +171,7 @@ impl ExchangeIo<'_> {
             let chunk = poll_fn(|cx| {
                 let chunk = self.app.shared().poll_stream(&mut stream, cx);
                 if chunk.is_pending() {
+                    self.feed_stream(cx)?;
                     self.send_while_waiting(&mut silent_since, cx)?;
                 }
                 chunk.map(Ok::<_, Ending>)
@@ -187,6 +188,22 @@ impl ExchangeIo<'_> {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Feeds content to a stream that passes it on, and fails it if the peer sends too slowly. Either wakes the stream.
+    fn feed_stream(&mut self, cx: &mut Context<'_>) -> Flow {
+        if !self.channel.wants_body() {
+            return Ok(());
+        }
+        self.feed(cx)?;
+        while self.channel.wants_body() {
+            if self.wire.machine.handle_deadline(self.wire.now()).is_some() {
+                self.channel.fail_body(BodyError::TimedOut);
+            } else if self.wire.poll_until(self.wire.machine.poll_deadline(), cx).is_pending() {
+                break;
+            }
+        }
+        Ok(self.reader.set_aside(self.wire)?)
     }
 
     /// Sends the gathered output while a stream is pending, and notices a peer that is gone.
