@@ -166,7 +166,9 @@ impl Application {
     pub fn sessions(self, sessions: Sessions) -> Self {
         let application = match sessions.place {
             Place::Memory => self.state(SessionTable::new(sessions.sessions_max, sessions.session_bytes_max)),
-            _ => self,
+            Place::Signed | Place::Stored(_) => self,
+            #[cfg(feature = "encryption")]
+            Place::Encrypted => self,
         };
         application.state(sessions).middleware(save_behind)
     }
@@ -222,7 +224,9 @@ impl Context {
         match &sessions.place {
             Place::Memory => save(self, sessions, &session, &InMemory(self)).await,
             Place::Stored(store) => save(self, sessions, &session, &**store).await,
-            _ => save_in_cookie(self, sessions, &session),
+            Place::Signed => save_in_cookie(self, sessions, &session),
+            #[cfg(feature = "encryption")]
+            Place::Encrypted => save_in_cookie(self, sessions, &session),
         }
     }
 
@@ -239,7 +243,9 @@ impl Context {
         let store: &dyn DynSessionStore = match &sessions.place {
             Place::Memory => &memory,
             Place::Stored(store) => &**store,
-            _ => return read_from_cookie(self, sessions),
+            Place::Signed => return read_from_cookie(self, sessions),
+            #[cfg(feature = "encryption")]
+            Place::Encrypted => return read_from_cookie(self, sessions),
         };
         let Some(id) = self.cookies().get(name)?.and_then(|text| SessionId::read(&text)) else {
             return Ok(State::default());
