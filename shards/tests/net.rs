@@ -26,7 +26,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use squall_shards::{
-    BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Stream, clock, spawn_detached,
+    BoxError, Driver, InheritedListener, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Stream, clock,
+    spawn_detached,
 };
 
 use common::{
@@ -703,6 +704,33 @@ fn inherited_listeners_are_served_by_all_shards() {
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
     running.stop().unwrap();
+}
+
+/// The backlog of an inherited listener belongs to every process that holds it.
+#[test]
+fn an_inherited_listener_leaves_its_backlog_to_the_next_process() {
+    let _limit = time_limit();
+    let bound = Listeners::bind_tcp(localhost(), 1).unwrap();
+    let address = bound.tcp_address().unwrap();
+    let InheritedListener::Tcp(inherited) = bound.to_inherit().unwrap() else {
+        panic!("it listens on TCP");
+    };
+    let kept = inherited.try_clone().unwrap();
+    let waiting = connect(address);
+    let listeners = Listeners::inherit_tcp(inherited, 1).unwrap();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let listeners = listeners.clone();
+        async move {
+            let listener = listeners.open().unwrap();
+            assert!(listeners.to_inherit().is_err(), "a shard has it");
+            assert!(listener.accept_last().await.is_none(), "a shared queue");
+            assert_eq!(listener.drain().await.len(), 0);
+            Ok(())
+        }
+    });
+    running.join().unwrap();
+    let (_, client) = kept.accept().unwrap();
+    assert_eq!(client, waiting.local_addr().unwrap());
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Listener {
     reuseport_group: Option<Arc<ReuseportGroup>>,
     #[expect(dead_code, reason = "the lock is held while the listener is open")]
     lock: Option<Arc<AddressLock>>,
+    /// Whether another process holds the socket too.
+    is_inherited: bool,
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
@@ -75,15 +77,25 @@ impl Listener {
         socket: OwnedFd,
         reuseport_group: Option<Arc<ReuseportGroup>>,
         lock: Option<Arc<AddressLock>>,
+        is_inherited: bool,
     ) -> Self {
         let socket = match shard.reactor() {
-            Reactor::Ring(ring) => Socket::Ring(io_uring::ListenerSocket::new(ring, socket)),
+            Reactor::Ring(ring) => {
+                if is_inherited {
+                    // The ring does the waiting; on a non-blocking socket its accepts would fail instead. The mode is that
+                    // of all processes with this socket, which use the same driver.
+                    let blocking = rustix::io::ioctl_fionbio(&socket, false);
+                    debug_assert!(blocking.is_ok(), "a socket we own takes a flag: {blocking:?}");
+                }
+                Socket::Ring(io_uring::ListenerSocket::new(ring, socket))
+            }
             Reactor::Epoll(epoll) => Socket::Epoll(epoll::ListenerSocket::new(epoll, socket)),
         };
         Self {
             socket,
             reuseport_group,
             lock,
+            is_inherited,
             pause: Cell::new(PAUSE_MIN),
             shedding: RefCell::new(None),
             shed: Cell::new(0),
@@ -229,7 +241,8 @@ impl Listener {
 
     /// Stops accepting, returns every connection accepted or waiting in the backlog, and closes the listener.
     ///
-    /// A graceful stop serves these (at most 65,536 of the backlog): their clients are already connected.
+    /// A graceful stop serves these (at most 65,536 of the backlog): their clients are already connected. The backlog of
+    /// an inherited listener stays for the next process that accepts from it.
     ///
     /// Cancel safety: dropping the future closes the listener and resets the connections not returned.
     pub async fn drain(self) -> Vec<Stream> {
@@ -240,6 +253,10 @@ impl Listener {
             while let Some(socket) = listener.take_accepted() {
                 streams.push(self.stream(socket));
             }
+        }
+        // The mode belongs to the other process's listener too, whose accepts must go on waiting.
+        if self.is_inherited {
+            return streams;
         }
         // The listener may stay non-blocking: no accept waits on it any more, and shards that share it are all draining
         // it.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam::atomic::AtomicCell;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address_lock::AddressLock;
 use super::holder::{self, Holder};
@@ -18,6 +18,7 @@ use super::patience::{self, Failure};
 use crate::balance::reuseport::ReuseportGroup;
 use crate::os::sys;
 use crate::shard::shard::Shard;
+use crate::start::systemd::InheritedListener;
 
 /// One listening socket per shard, all on one address; clone it into the shards' main function and [`open`](Self::open)
 /// it there.
@@ -29,6 +30,8 @@ pub struct Listeners {
     reuseport_group: Option<Arc<ReuseportGroup>>,
     /// Held while a listener of an address that is not shared is open.
     lock: Option<Arc<AddressLock>>,
+    /// Whether another process holds the socket too, as a service manager does.
+    is_inherited: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,11 +164,13 @@ impl Listeners {
     pub fn bind_unix(path: &Path, mode: u32, shards: usize) -> Result<Self, BindError> {
         let socket = patience::bind(|| unix_socket(path, mode), || holder::of_unix(path))
             .map_err(|failure| BindError::of(path.display(), failure))?;
-        Self::inherit_as(socket, LocalAddress::Unix(Some(path.to_owned())), shards)
+        Self::of_one(socket, LocalAddress::Unix(Some(path.to_owned())), shards)
             .map_err(|error| BindError::new(path.display(), error))
     }
 
-    /// Takes over a TCP listener made elsewhere, such as systemd's, for all shards to accept from.
+    /// Takes over a TCP listener that another process holds too, such as systemd, for all shards to accept from.
+    ///
+    /// A stop leaves the connections of its backlog to the next process that accepts from it.
     ///
     /// # Errors
     ///
@@ -173,10 +178,13 @@ impl Listeners {
     pub fn inherit_tcp(listener: std::net::TcpListener, shards: usize) -> Result<Self, BindError> {
         let failed = |error| BindError::new("an inherited TCP listener", error);
         let address = listener.local_addr().map_err(failed)?;
-        Self::inherit_as(listener.into(), LocalAddress::Tcp(address), shards).map_err(failed)
+        let listeners = Self::of_one(listener.into(), LocalAddress::Tcp(address), shards).map_err(failed)?;
+        Ok(listeners.inherited())
     }
 
-    /// Takes over a Unix listener made elsewhere, for all shards to accept from.
+    /// Takes over a Unix listener that another process holds too, for all shards to accept from.
+    ///
+    /// A stop leaves the connections of its backlog to the next process that accepts from it.
     ///
     /// # Errors
     ///
@@ -184,12 +192,38 @@ impl Listeners {
     pub fn inherit_unix(listener: UnixListener, shards: usize) -> Result<Self, BindError> {
         let failed = |error| BindError::new("an inherited Unix listener", error);
         let path = listener.local_addr().map_err(failed)?.as_pathname().map(Path::to_owned);
-        Self::inherit_as(listener.into(), LocalAddress::Unix(path), shards).map_err(failed)
+        let listeners = Self::of_one(listener.into(), LocalAddress::Unix(path), shards).map_err(failed)?;
+        Ok(listeners.inherited())
     }
 
-    fn inherit_as(socket: OwnedFd, address: LocalAddress, shards: usize) -> io::Result<Self> {
-        // The ring does the waiting; on a non-blocking descriptor its accepts would fail instead.
-        SockRef::from(&socket).set_nonblocking(false)?;
+    /// Returns a copy of the first socket, for another process to inherit.
+    ///
+    /// This process accepts from the socket only if it [opens](Self::open) it, and keeps it listening meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// A shard has opened the socket, or the process is out of descriptors.
+    pub fn to_inherit(&self) -> io::Result<InheritedListener> {
+        let place = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;
+        let socket = place.take();
+        let copy = socket.as_ref().map(OwnedFd::try_clone);
+        place.store(socket);
+        let copy = copy.ok_or(io::ErrorKind::NotConnected)??;
+        Ok(match self.address {
+            LocalAddress::Tcp(_) => InheritedListener::Tcp(copy.into()),
+            LocalAddress::Unix(_) => InheritedListener::Unix(copy.into()),
+        })
+    }
+
+    fn inherited(self) -> Self {
+        Self {
+            is_inherited: true,
+            ..self
+        }
+    }
+
+    /// Has all shards accept from one socket.
+    fn of_one(socket: OwnedFd, address: LocalAddress, shards: usize) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(shards);
         for _ in 1..shards {
             sockets.push(socket.try_clone()?);
@@ -208,6 +242,7 @@ impl Listeners {
             address,
             reuseport_group,
             lock: None,
+            is_inherited: false,
         }
     }
 
@@ -282,6 +317,7 @@ impl Listeners {
             socket,
             self.reuseport_group.clone(),
             self.lock.clone(),
+            self.is_inherited,
         ))
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub mod doctor;
+pub(crate) mod hand_over;
 pub(crate) mod launch;
 pub mod placement;
 pub(crate) mod pools;

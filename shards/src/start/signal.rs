@@ -28,8 +28,12 @@ pub enum Stop {
 }
 
 /// Listens to SIGTERM and SIGINT, and to SIGHUP if it has an effect, until it is dropped.
+///
+/// [`Builder::stop_on_signals`](crate::Builder::stop_on_signals) has one for shards. A process without shards, such as one
+/// that starts others, has one of its own.
 #[derive(Debug)]
-pub(crate) struct StopSignals {
+#[must_use = "the signals have their default effect again once it is dropped"]
+pub struct StopSignals {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,7 +60,7 @@ impl StopSignals {
     ///
     /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket
     /// pair or a thread.
-    pub(crate) fn listen(
+    pub fn listen(
         on_stop: impl Fn(Stop) + Send + 'static,
         on_hangup: Option<impl Fn() + Send + 'static>,
     ) -> io::Result<Self> {

@@ -3,14 +3,14 @@
 //! Why: with socket activation the manager holds the listeners. So a restart loses no connection, and an unprivileged
 //! server can serve port 80. The protocol is an environment variable with the number of descriptors, counted from 3.
 //!
-//! Invariant: a returned socket is a listening TCP or Unix stream socket, close-on-exec and blocking, like one made by
-//! the standard library. Anything else is an error that names the descriptor and the reason.
+//! Invariant: a returned socket is a listening TCP or Unix stream socket, close-on-exec. Whether it blocks is as other
+//! processes use it, until a driver opens it. Anything else is an error that names the descriptor and the reason.
 
 use std::env;
 use std::error::Error;
 use std::fmt;
 use std::net::TcpListener;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
@@ -67,7 +67,7 @@ fn take(handed_over: &mut ListenFd, position: usize) -> Result<InheritedListener
         },
     };
     listener
-        .and_then(InheritedListener::made_ready)
+        .and_then(InheritedListener::checked)
         .map_err(|reason| InheritedError {
             problem: format!(
                 "could not serve inherited descriptor {} of {}: {reason}",
@@ -78,19 +78,22 @@ fn take(handed_over: &mut ListenFd, position: usize) -> Result<InheritedListener
 }
 
 impl InheritedListener {
-    /// Checks that the socket listens, and makes it blocking.
-    fn made_ready(self) -> Result<Self, String> {
-        let socket = match &self {
+    /// Checks that the socket listens.
+    fn checked(self) -> Result<Self, String> {
+        match socket_acceptconn(&self) {
+            Ok(true) => Ok(self),
+            Ok(false) => Err("it is a stream socket that does not listen".to_owned()),
+            Err(error) => Err(format!("could not ask whether it listens ({error})")),
+        }
+    }
+}
+
+impl AsFd for InheritedListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
             Self::Tcp(listener) => listener.as_fd(),
             Self::Unix(listener) => listener.as_fd(),
-        };
-        match socket_acceptconn(socket) {
-            Ok(true) => {}
-            Ok(false) => return Err("it is a stream socket that does not listen".to_owned()),
-            Err(error) => return Err(format!("could not ask whether it listens ({error})")),
         }
-        rustix::io::ioctl_fionbio(socket, false).map_err(|error| format!("could not make it blocking ({error})"))?;
-        Ok(self)
     }
 }
 
@@ -115,30 +118,13 @@ impl Error for InheritedError {}
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-    use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
-    use std::process::Command;
 
-    use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+    use rustix::io::{FdFlags, fcntl_getfd};
     use socket2::SockRef;
 
     use super::*;
+    use crate::start::hand_over::hand_over_from;
     use crate::testing::{child, child_role, output_of};
-
-    /// Passes descriptors to a child, numbered consecutively from `first`, a range that other tests must not use.
-    fn hand_over(command: &mut Command, first: i32, sockets: &[BorrowedFd<'_>]) -> Vec<OwnedFd> {
-        command
-            .env("LISTEN_FDS", sockets.len().to_string())
-            .env("LISTEN_FDS_FIRST_FD", first.to_string());
-        (first..)
-            .zip(sockets)
-            .map(|(number, socket)| {
-                let copy = fcntl_dupfd_cloexec(socket, number).unwrap();
-                assert_eq!(copy.as_raw_fd(), number);
-                fcntl_setfd(&copy, FdFlags::empty()).unwrap();
-                copy
-            })
-            .collect()
-    }
 
     fn tcp() -> TcpListener {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -155,7 +141,6 @@ mod tests {
                     InheritedListener::Tcp(tcp) => (tcp.local_addr().unwrap().to_string(), SockRef::from(tcp)),
                     InheritedListener::Unix(unix) => (format!("{:?}", unix.local_addr().unwrap()), SockRef::from(unix)),
                 };
-                assert!(!socket.nonblocking().unwrap());
                 assert!(fcntl_getfd(&*socket).unwrap().contains(FdFlags::CLOEXEC));
                 println!("\nserving {address}");
             }
@@ -169,7 +154,8 @@ mod tests {
         let _absent = std::fs::remove_file(&path);
         let (first, second, third) = (tcp(), UnixListener::bind(&path).unwrap(), tcp());
         let mut command = child(module_path!(), test, "activated");
-        let _handed_over = hand_over(&mut command, 600, &[first.as_fd(), second.as_fd(), third.as_fd()]);
+        let sockets = [first.as_fd(), second.as_fd(), third.as_fd()];
+        let _handed_over = hand_over_from(600, &mut command, &sockets).unwrap();
         let output = output_of(command);
         std::fs::remove_file(&path).unwrap();
         let served: Vec<&str> = output
@@ -206,7 +192,7 @@ mod tests {
             (730, file.as_fd(), "fd 731 is not a socket"),
         ] {
             let mut command = child(module_path!(), test, "activated");
-            let _handed_over = hand_over(&mut command, number, &[good.as_fd(), bad]);
+            let _handed_over = hand_over_from(number, &mut command, &[good.as_fd(), bad]).unwrap();
             let output = output_of(command);
             assert!(
                 output.contains("error: could not serve inherited descriptor 2 of 2: "),
