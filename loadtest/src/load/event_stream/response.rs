@@ -36,7 +36,7 @@ pub(super) fn request(authority: &str, target: &str, fields: &[(HeaderName, Head
 
 /// Reads the head of the response from consecutive pieces.
 #[derive(Debug, Default)]
-pub(super) struct HeadReader {
+pub(crate) struct HeadReader {
     received: Vec<u8>,
 }
 

@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::load::blocking::first_address;
 use crate::load::plan::{FanOut, Plan};
 use crate::load::websocket::message::MessageReader;
-use crate::load::websocket::socket::Socket;
+use crate::load::websocket::socket::WebSocket;
 
 /// How long a subscriber waits for a greeting before it is published again.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ pub(super) struct Setup<'run> {
     fan_out: &'run FanOut,
     interrupt: &'run Interrupt,
     address: SocketAddr,
-    publisher: Socket,
+    publisher: WebSocket,
     subscribers: Vec<Subscription>,
     /// Subscribers that will not read in the window.
     stalled: Vec<Subscription>,
@@ -41,7 +41,7 @@ impl<'run> Setup<'run> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
         let pinned = PinnedCore::pin(&fan_out.connect_cores, 0)?;
-        let publisher = Socket::open(0, publish_address, &fan_out.publish, &socket_options(plan, fan_out))
+        let publisher = WebSocket::open(0, publish_address, &fan_out.publish, &socket_options(plan, fan_out))
             .with_context(|| fan_out.publish.to_string())?;
         drop(pinned);
         let mut setup = Self {

@@ -7,15 +7,16 @@ use anyhow::Result;
 
 use super::notice::NOTICE_BYTES_MAX;
 use super::reader::Reader;
-use crate::load::event_stream::socket::{EventSocket, EventSocketOptions};
+use crate::load::event_stream::socket::EventSocket;
 use crate::load::plan::{FanOut, Plan};
+use crate::load::socket::SocketOptions;
 use crate::load::target::Scheme;
-use crate::load::websocket::socket::{Socket, SocketOptions};
+use crate::load::websocket::socket::WebSocket;
 
 /// An open subscription.
 #[derive(Debug)]
 pub(super) enum Subscription {
-    WebSocket(Socket),
+    WebSocket(WebSocket),
     Events(EventSocket),
 }
 
@@ -26,21 +27,10 @@ impl Subscription {
     ///
     /// The connection fails, or the response is not the one that opens a subscription.
     pub(super) fn open(index: usize, address: SocketAddr, plan: &Plan, fan_out: &FanOut) -> Result<Self> {
+        let options = socket_options(plan, fan_out);
         Ok(match plan.target.scheme {
-            Scheme::WebSocket => Self::WebSocket(Socket::open(
-                index,
-                address,
-                &plan.target,
-                &socket_options(plan, fan_out),
-            )?),
-            Scheme::Http => {
-                let options = EventSocketOptions {
-                    headers: &plan.request.headers,
-                    data_bytes_max: message_bytes_max(fan_out),
-                    timeout: plan.timeout,
-                };
-                Self::Events(EventSocket::open(index, address, &plan.target, &options)?)
-            }
+            Scheme::WebSocket => Self::WebSocket(WebSocket::open(index, address, &plan.target, &options)?),
+            Scheme::Http => Self::Events(EventSocket::open(index, address, &plan.target, &options)?),
         })
     }
 
@@ -71,15 +61,11 @@ impl Subscription {
     }
 }
 
-/// Returns the options of the WebSockets of a run, the publisher's included.
+/// Returns the options of the connections of a run, the publisher's included.
 pub(super) fn socket_options<'run>(plan: &'run Plan, fan_out: &FanOut) -> SocketOptions<'run> {
     SocketOptions {
         headers: &plan.request.headers,
-        message_bytes_max: message_bytes_max(fan_out),
+        message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
     }
-}
-
-fn message_bytes_max(fan_out: &FanOut) -> usize {
-    fan_out.message_bytes.max(NOTICE_BYTES_MAX)
 }

@@ -12,7 +12,7 @@ use super::frame::{Opcode, Violation, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
 use super::payload::Payloads;
-use super::socket::{Socket, SocketOptions};
+use super::socket::WebSocket;
 use crate::interrupt::Interrupt;
 use crate::load::blocking::first_address;
 use crate::load::clock::Nanos;
@@ -23,6 +23,7 @@ use crate::load::plan::{Echo, Plan};
 use crate::load::progress::{Phase, Progress};
 use crate::load::run_result::{Failure, RunResult};
 use crate::load::script::{Flow, InFlight, PeerClose, Script, ScriptContext};
+use crate::load::socket::SocketOptions;
 use crate::load::target::Target;
 
 /// Runs a plan for an echo.
@@ -62,7 +63,7 @@ fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
         message_bytes_max: echo.message_bytes,
         timeout: plan.timeout,
     };
-    let mut socket = Socket::open(0, address, &plan.target, &options)?;
+    let mut socket = WebSocket::open(0, address, &plan.target, &options)?;
     let mut payloads = Payloads::new(echo.message_bytes);
     let mut frame = Vec::new();
     let number = 1_u64.to_le_bytes();
