@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::escape::escape;
+use super::html::escape;
 use crate::app::catch_panic::catch_panic;
 use crate::app::context::Context;
 use crate::error::Error;

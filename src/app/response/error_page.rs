@@ -8,17 +8,12 @@ use core::cmp::Reverse;
 use serde::Serialize;
 
 use super::debug_page::Details;
-use super::escape::escape;
+use super::html::{BEGIN, escape};
 use super::vary;
 use crate::app::context::Context;
 use crate::app::request::weight::weight;
 use crate::error::Error;
 use crate::message::{HeaderValue, MediaType, header};
-
-/// What every HTML page begins with: it fits a phone, and a browser in dark mode shows it dark.
-const HTML_BEGIN: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-    <meta name=\"color-scheme\" content=\"light dark\">\n";
 
 /// The whole style: a readable column, without colours of its own.
 const HTML_STYLE: &str = "body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:16vh auto;padding:0 1.25em;\
@@ -71,7 +66,7 @@ pub(in crate::app) fn write(cx: &mut Context, error: &Error, details: Option<&De
                 .map(|nonce| format!(" nonce=\"{nonce}\""))
                 .unwrap_or_default();
             format!(
-                "{HTML_BEGIN}<title>{code} {reason}</title>\n<style{nonce}>{HTML_STYLE}</style>\n\
+                "{BEGIN}<title>{code} {reason}</title>\n<style{nonce}>{HTML_STYLE}</style>\n\
                  <h1>{code} {reason}</h1>\n{message}{details}"
             )
         }
