@@ -24,6 +24,9 @@ const VERSIONS_KNOWN_MAX: usize = 4096;
 /// The most files that wait to be hashed. 256: each holds a descriptor. Further ones have no version meanwhile.
 const FILES_QUEUED_MAX: usize = 256;
 
+/// The most requests that wait for files to be hashed. 4096: a few hundred bytes each. Further ones get no version.
+const REQUESTS_WAITING_MAX: usize = 4096;
+
 /// How many bytes are read at once while a file is hashed: 256 KiB.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -87,12 +90,19 @@ async fn hash_once(file: Arc<File>, metadata: Metadata) -> Hashed {
 }
 
 impl Queue {
-    /// Adds one that waits for a file; returns false if too many files wait.
+    /// Adds one that waits for a file; returns false if too many files or requests wait.
     fn add(&mut self, file: Arc<File>, metadata: Metadata, sender: Sender<Hashed>) -> bool {
         let identity = *metadata.identity();
-        if let Some(waiting) = self.waiting.get_mut(&identity) {
+        if self.requests() >= REQUESTS_WAITING_MAX {
             // Requests that have ended leave their places.
-            waiting.retain(|sender| !sender.is_canceled());
+            for waiting in self.waiting.values_mut() {
+                waiting.retain(|sender| !sender.is_canceled());
+            }
+            if self.requests() >= REQUESTS_WAITING_MAX {
+                return false;
+            }
+        }
+        if let Some(waiting) = self.waiting.get_mut(&identity) {
             waiting.push(sender);
             return true;
         }
@@ -102,6 +112,11 @@ impl Queue {
         self.files.push_back((file, metadata));
         self.waiting.insert(identity, vec![sender]);
         true
+    }
+
+    /// How many requests wait.
+    fn requests(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
     }
 
     fn next(&mut self) -> Option<(Arc<File>, Metadata)> {
@@ -156,4 +171,79 @@ fn hash(file: &File, metadata: &Metadata) -> io::Result<Hashed> {
     }
     let is_same = offset == metadata.bytes() && file.metadata()?.has_same_content(metadata);
     Ok(is_same.then(|| (digest.finish(), is_settled)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use squall_shards::file::Directory;
+
+    use super::*;
+
+    /// A folder with files, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str, files: usize) -> Self {
+            let folder = std::env::temp_dir().join(format!("squall-versions-{}-{name}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            for number in 0..files {
+                fs::write(folder.join(number.to_string()), "text").unwrap();
+            }
+            Self(folder)
+        }
+
+        fn open(&self, number: usize) -> (Arc<File>, Metadata) {
+            let directory = Directory::open(&self.0).unwrap();
+            let opened = directory.open_file(number.to_string().as_bytes(), DiskWait::Allowed);
+            let (file, metadata) = opened.unwrap().unwrap();
+            (Arc::new(file), metadata)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn at_most_256_files_wait_and_one_that_waits_takes_more_requests() {
+        let folder = Folder::new("files", FILES_QUEUED_MAX + 1);
+        let (mut queue, mut receivers) = (Queue::default(), Vec::new());
+        for number in 0..=FILES_QUEUED_MAX {
+            let (file, metadata) = folder.open(number);
+            let (sender, receiver) = oneshot::channel();
+            assert_eq!(queue.add(file, metadata, sender), number < FILES_QUEUED_MAX);
+            receivers.push(receiver);
+        }
+        let (file, metadata) = folder.open(0);
+        assert!(queue.add(file, metadata, oneshot::channel().0));
+        assert_eq!(
+            (queue.files.len(), queue.requests()),
+            (FILES_QUEUED_MAX, FILES_QUEUED_MAX + 1)
+        );
+    }
+
+    #[test]
+    fn at_most_4096_requests_wait_and_those_that_have_ended_leave_their_places() {
+        let folder = Folder::new("requests", 1);
+        let (mut queue, mut receivers) = (Queue::default(), Vec::new());
+        let (file, metadata) = folder.open(0);
+        let mut add = |queue: &mut Queue| {
+            let (sender, receiver) = oneshot::channel();
+            receivers.push(receiver);
+            queue.add(Arc::clone(&file), metadata, sender)
+        };
+        for _ in 0..REQUESTS_WAITING_MAX {
+            assert!(add(&mut queue));
+        }
+        assert!(!add(&mut queue));
+        receivers.clear();
+        let (sender, _receiver) = oneshot::channel();
+        assert!(queue.add(file, metadata, sender));
+        assert_eq!((queue.files.len(), queue.requests()), (1, 1));
+    }
 }
