@@ -41,6 +41,11 @@ settings! {
         ///
         /// It counts on routes that decompress. The default is 1 MiB, as for content without compression.
         [Bytes] max_inflated_bytes: u64 = 1024 * 1024,
+        /// Most bytes of decompressed content for each compressed byte; more are answered 413.
+        ///
+        /// It counts from 16 MiB of decompressed content on, so only for routes that raise `max_inflated_bytes`. The default
+        /// is 1100: gzip reaches 1032 for the same byte over and over, br and zstd a thousand times that.
+        [Count] max_inflation_ratio: u32 = 1100,
         /// Most bytes of memory that the compressors of a shard take; further responses are sent as they are.
         ///
         /// The default is 64 MiB, 170 streams compressed with gzip at once. One compressor takes 384 KiB for gzip, 1.3 MiB

@@ -48,7 +48,7 @@ pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
 #[cfg(feature = "client")]
-pub(crate) use request::decompress::{Coding, DecodeError, Decoder};
+pub(crate) use request::decompress::{Bounds, Coding, DecodeError, Decoder};
 pub use request::multipart_form::{MultipartForm, UploadedFile};
 pub use request::parts::{Multipart, Part};
 pub use response::compression::Compression;

@@ -8,6 +8,7 @@ use crate::app_client::AppClient;
 use serde::Deserialize;
 use squall::app::OptionalFromContext;
 use squall::prelude::*;
+use squall::routing::get;
 
 #[derive(Debug, Deserialize)]
 struct Page {
@@ -290,4 +291,69 @@ fn a_missing_value_leaves_an_optional_argument_empty() {
     assert_eq!(present.text(), "Some(Red) Some(7) true false Some(\"t\")");
     assert_eq!(client.post("/?colour=blue").send().unwrap().status(), 400);
     assert_eq!(client.post("/").body("7").send().unwrap().status(), 415);
+}
+
+/// Tornado's rules: the values of the query, then those of the form, and the last one counts (row 43 of its tests).
+#[test]
+fn an_argument_is_that_of_the_form_or_else_of_the_query() {
+    let one = async |cx: &mut Context| -> Result<String> {
+        let value: Option<String> = cx.optional_argument("foo").await?;
+        Ok(value.unwrap_or_else(|| "default".to_owned()))
+    };
+    let all = async |cx: &mut Context| -> Result<String> { Ok(cx.arguments::<String>("foo").await?.join(",")) };
+    let number = async |cx: &mut Context| -> Result<String> { Ok(cx.argument::<u8>("foo").await?.to_string()) };
+    let application = Application::new()
+        .route("/one", get(one).post(one))
+        .post("/all", all)
+        .route("/number", get(number).post(number));
+    let client = AppClient::new(application).unwrap();
+    for (target, expected) in [
+        ("/one?foo=bar", "bar"),
+        ("/one?foo=", ""),
+        ("/one", "default"),
+        ("/one?foo=a&foo=+b", " b"),
+    ] {
+        assert_eq!(text(&client, target), (200, expected.to_owned()), "{target}");
+    }
+    let multipart = "--b\r\nContent-Disposition: form-data; name=\"foo\"\r\n\r\nhello\r\n\
+                     --b\r\nContent-Disposition: form-data; name=\"foo\"; filename=\"a\"\r\n\r\nfile\r\n--b--\r\n";
+    for (media_type, content) in [
+        ("application/x-www-form-urlencoded", "foo=hello&x=%zz"),
+        ("multipart/form-data; boundary=b", multipart),
+    ] {
+        let post = |target: &str| {
+            let request = client.post(target).header("content-type", media_type).body(content);
+            let response = request.send().unwrap();
+            (response.status().as_u16(), response.text())
+        };
+        assert_eq!(post("/one?foo=bar"), (200, "hello".to_owned()), "{media_type}");
+        assert_eq!(
+            post("/all?foo=bar&foo=baz"),
+            (200, "bar,baz,hello".to_owned()),
+            "{media_type}"
+        );
+        let (status, page) = post("/number?foo=7");
+        assert_eq!(status, 400);
+        assert!(page.contains("the argument `foo` is not a valid u8"), "{page}");
+    }
+    let other = client
+        .post("/one?foo=bar")
+        .header("content-type", "text/plain")
+        .body("foo=hello");
+    assert_eq!(other.send().unwrap().text(), "bar");
+    let (status, page) = text(&client, "/number");
+    assert!(
+        status == 400 && page.contains("the argument `foo` is missing"),
+        "{page}"
+    );
+    let long = client
+        .post("/one")
+        .header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(
+        long.body(format!("foo={}", "a".repeat(65_537)))
+            .send()
+            .unwrap()
+            .status(),
+        413
+    );
 }

@@ -117,6 +117,24 @@ fn a_form_that_is_dropped_leaves_what_has_come_to_the_next() {
 }
 
 #[test]
+fn arguments_that_are_dropped_leave_what_has_come_to_the_next() {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
+        match polls % 3 {
+            0 => says.dropped_after(polls, cx.arguments::<u32>("age")).await.map(drop),
+            1 => says.dropped_after(polls, cx.argument::<u32>("age")).await.map(drop),
+            _ => says
+                .dropped_after(polls, cx.optional_argument::<u32>("age"))
+                .await
+                .map(drop),
+        };
+        assert_eq!(cx.argument::<String>("name").await?, ada().name);
+        assert_eq!(cx.arguments::<u32>("age").await?, [36]);
+        Ok(b"read".to_vec())
+    };
+    content_read("application/x-www-form-urlencoded", &FORM_PIECES, read, b"read");
+}
+
+#[test]
 fn a_dropped_closed_future_leaves_the_close_to_the_next() {
     let (says, hears) = line();
     let (went, gone) = crossbeam::channel::unbounded();

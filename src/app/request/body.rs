@@ -164,6 +164,24 @@ impl Context {
     ///
     /// Cancel safe.
     pub async fn form<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let form = self.encoded_form().await?;
+        let form = form.ok_or_else(|| unsupported("application/x-www-form-urlencoded or multipart/form-data"))?;
+        let decoded = decode_form(&form.pairs, form.count_max)
+            .map_err(|error| bad_request(format!("could not decode the form: {error}")))?;
+        form.check_lengths(self.shared.limits().max_field_bytes)?;
+        Ok(decoded)
+    }
+
+    /// Reads the content as the pairs of a form; `None` if it has another type, or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`form`](Self::form), but for the decoding of the pairs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(super) async fn encoded_form(&mut self) -> Result<Option<EncodedForm>> {
         let media_type = self.media_type();
         let is = |known: &str| media_type.is_some_and(|found| found.eq_ignore_ascii_case(known));
         let boundary = if is(URL_ENCODED) {
@@ -171,22 +189,17 @@ impl Context {
         } else if is(MULTIPART) {
             Some(self.boundary()?)
         } else {
-            return Err(unsupported("application/x-www-form-urlencoded or multipart/form-data"));
+            return Ok(None);
         };
         self.check_coding()?;
         let body = self.body().await?;
         let limits = self.shared.limits();
         // The fields of a multipart form are counted as parts.
-        let (body, count_max) = match boundary {
+        let (pairs, count_max) = match boundary {
             None => (body, limits.max_parameters),
             Some(boundary) => (form_fields::url_encoded(&boundary, limits, body)?, usize::MAX),
         };
-        let form = decode_form(&body, count_max)
-            .map_err(|error| bad_request(format!("could not decode the form: {error}")))?;
-        if has_longer_value(&body, limits.max_field_bytes) {
-            return Err(MultipartError::FieldTooLarge.into());
-        }
-        Ok(form)
+        Ok(Some(EncodedForm { pairs, count_max }))
     }
 
     /// Applies what the route says about content, before any of it is read.
@@ -197,8 +210,7 @@ impl Context {
     /// coding of this one.
     #[cold]
     pub(in crate::app) fn apply_content_rules(&mut self, rules: &ContentRules) -> Result {
-        let inflated_bytes_max = self.shared.limits().max_inflated_bytes;
-        self.body.apply(rules, self.head.fields(), inflated_bytes_max)?;
+        self.body.apply(rules, self.head.fields(), &self.shared.limits())?;
         match self.content_length() {
             Some(length) if length > self.body.bytes_max => Err(BodyError::TooLarge.into_error()),
             _ => Ok(()),
@@ -231,6 +243,28 @@ impl Context {
     fn media_type(&self) -> Option<&str> {
         let media_type = self.headers().get("content-type")?.split(|&byte| byte == b';').next()?;
         str::from_utf8(media_type).ok().map(str::trim_ascii)
+    }
+}
+
+/// The fields of a form as urlencoded pairs.
+#[derive(Debug)]
+pub(super) struct EncodedForm {
+    pub(super) pairs: Bytes,
+    /// Most pairs.
+    pub(super) count_max: usize,
+}
+
+impl EncodedForm {
+    /// Checks the lengths of the values, once the pairs have turned out to be well-formed.
+    ///
+    /// # Errors
+    ///
+    /// 413 if a value has more than `bytes_max` bytes.
+    pub(super) fn check_lengths(&self, bytes_max: usize) -> Result {
+        if has_longer_value(&self.pairs, bytes_max) {
+            return Err(MultipartError::FieldTooLarge.into());
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::decompress::{Coding, Decoder};
+use super::decompress::{Bounds, Coding, Decoder};
+use crate::app::limits::Limits;
 use crate::error::Result;
 use crate::message::Fields;
 
@@ -58,20 +59,23 @@ impl RequestBody {
         }
     }
 
-    /// Applies what the route says; `inflated_bytes_max` is the application's limit.
+    /// Applies what the route says, and the application's limits where it says nothing.
     ///
     /// # Errors
     ///
     /// 415 if the route decompresses content and cannot undo the coding of this request.
-    pub(super) fn apply(&mut self, rules: &ContentRules, fields: Fields<'_>, inflated_bytes_max: u64) -> Result {
+    pub(super) fn apply(&mut self, rules: &ContentRules, fields: Fields<'_>, limits: &Limits) -> Result {
         if let Some(bytes_max) = rules.bytes_max {
             self.bytes_max = bytes_max;
         }
         if rules.decompresses
             && let Some(coding) = Coding::of(fields)?
         {
-            let bytes_max = rules.inflated_bytes_max.unwrap_or(inflated_bytes_max);
-            self.source = Source::Compressed(Box::new(Decoder::new(coding, bytes_max)));
+            let bounds = Bounds {
+                bytes_max: rules.inflated_bytes_max.unwrap_or(limits.max_inflated_bytes),
+                ratio_max: limits.max_inflation_ratio,
+            };
+            self.source = Source::Compressed(Box::new(Decoder::new(coding, bounds)));
         }
         Ok(())
     }

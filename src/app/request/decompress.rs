@@ -1,7 +1,7 @@
 //! Decompression of a request's content (RFC 9110 §8.4): gzip, and with the feature `compression` br and zstd.
 //!
-//! It is off until a route turns it on, and then it undoes one coding. What comes out is bounded, and comes out in pieces,
-//! so a bomb costs one piece beyond the bound. Content behind the end of the compressed data is corrupt: readers disagree
+//! It is off until a route turns it on, and then it undoes one coding. What comes out is bounded, also by what has come in,
+//! and comes out in pieces, so a bomb costs one piece beyond the bound. Content behind the end of the compressed data is corrupt: readers disagree
 //! about its meaning.
 
 use std::borrow::Cow;
@@ -21,6 +21,10 @@ use crate::message::{Fields, HeaderValue, header};
 
 /// The size of a piece that comes out: 32 KiB, the window of gzip.
 const PIECE_BYTES: usize = 32 * 1024;
+
+/// How much may come out whatever has come in: 16 MiB. A small bomb costs less than counting its bytes is worth, and an
+/// empty table of a program's data compresses strongly.
+const FREE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The logarithm of the largest window of gzip: 32 KiB.
 const GZIP_WINDOW_BITS: u8 = 15;
@@ -118,9 +122,19 @@ pub(crate) struct Decoder {
     input: Bytes,
     /// The room of a piece, while the input gives none.
     spare: Vec<u8>,
+    read_bytes: u64,
     decoded_bytes: u64,
-    decoded_bytes_max: u64,
+    bounds: Bounds,
     has_ended: bool,
+}
+
+/// The bounds on what comes out of a decoder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Most bytes in all.
+    pub(crate) bytes_max: u64,
+    /// Most bytes for each byte that has come in, beyond [`FREE_BYTES`].
+    pub(crate) ratio_max: u32,
 }
 
 /// The state of a library.
@@ -149,19 +163,22 @@ pub(crate) enum DecodeError {
     Cut,
     /// It decodes to more than the limit (413).
     TooLarge,
+    /// It decodes to more than its own size allows (413).
+    TooDense,
     /// Memory is short (503).
     OutOfMemory,
 }
 
 impl Decoder {
-    pub(crate) fn new(coding: Coding, decoded_bytes_max: u64) -> Self {
+    pub(crate) fn new(coding: Coding, bounds: Bounds) -> Self {
         Self {
             coding,
             engine: None,
             input: Bytes::new(),
             spare: Vec::new(),
+            read_bytes: 0,
             decoded_bytes: 0,
-            decoded_bytes_max,
+            bounds,
             has_ended: false,
         }
     }
@@ -181,10 +198,8 @@ impl Decoder {
             };
         }
         // One byte beyond the limit tells that there is more.
-        let left = self
-            .decoded_bytes_max
-            .saturating_sub(self.decoded_bytes)
-            .saturating_add(1);
+        let left = self.bounds.bytes_max.saturating_sub(self.decoded_bytes);
+        let left = left.saturating_add(1);
         let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
         let mut output = core::mem::take(&mut self.spare);
         if output.capacity() < room {
@@ -197,8 +212,12 @@ impl Decoder {
             return Ok(None);
         }
         self.decoded_bytes = self.decoded_bytes.saturating_add(written_bytes as u64);
-        if self.decoded_bytes > self.decoded_bytes_max {
+        if self.decoded_bytes > self.bounds.bytes_max {
             return Err(DecodeError::TooLarge);
+        }
+        let allowed_bytes = self.read_bytes.saturating_mul(self.bounds.ratio_max.into());
+        if self.decoded_bytes > allowed_bytes.max(FREE_BYTES) {
+            return Err(DecodeError::TooDense);
         }
         output.truncate(written_bytes);
         Ok(Some(Bytes::from(output)))
@@ -215,6 +234,7 @@ impl Decoder {
             };
             let progress = engine.run(&self.input, output)?;
             self.input.advance(progress.read_bytes);
+            self.read_bytes = self.read_bytes.saturating_add(progress.read_bytes as u64);
             self.has_ended = progress.has_ended;
             if progress.written_bytes > 0 {
                 return Ok(progress.written_bytes);
@@ -340,6 +360,9 @@ impl From<DecodeError> for Error {
             DecodeError::TooLarge => HttpError::new(413)
                 .with_message("the decompressed content is too large")
                 .into(),
+            DecodeError::TooDense => HttpError::new(413)
+                .with_message("the content is compressed too strongly")
+                .into(),
             DecodeError::OutOfMemory => OutOfMemory.into(),
         }
     }
@@ -357,7 +380,7 @@ impl core::fmt::Debug for Decoder {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Coding, DecodeError, Decoder};
+    use super::{Bounds, Bytes, Coding, DecodeError, Decoder, FREE_BYTES};
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use proptest::collection::vec;
@@ -382,13 +405,22 @@ mod tests {
 
     /// The content in every coding of this build.
     fn coded(content: &[u8]) -> Vec<(Coding, Vec<u8>)> {
+        coded_at(9, content)
+    }
+
+    /// The same at a level of br and zstd.
+    #[cfg_attr(
+        not(feature = "compression"),
+        expect(unused_variables, reason = "gzip has one level here")
+    )]
+    fn coded_at(level: u8, content: &[u8]) -> Vec<(Coding, Vec<u8>)> {
         let mut all = vec![(Coding::Gzip, gzip(content))];
         #[cfg(feature = "compression")]
         {
-            let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 9, 18);
+            let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, level.into(), 18);
             encoder.write_all(content).unwrap();
             all.push((Coding::Brotli, encoder.into_inner()));
-            all.push((Coding::Zstd, zstd::encode_all(content, 9).unwrap()));
+            all.push((Coding::Zstd, zstd::encode_all(content, level.into()).unwrap()));
         }
         all
     }
@@ -399,7 +431,11 @@ mod tests {
         bytes_max: usize,
         pieces: impl IntoIterator<Item = &'p [u8]>,
     ) -> Result<Vec<u8>, DecodeError> {
-        let mut decoder = Decoder::new(coding, bytes_max as u64);
+        let bounds = Bounds {
+            bytes_max: bytes_max as u64,
+            ratio_max: 1,
+        };
+        let mut decoder = Decoder::new(coding, bounds);
         let mut decoded = Vec::new();
         for piece in pieces {
             decoder.receive(Bytes::copy_from_slice(piece));
@@ -457,6 +493,24 @@ mod tests {
         }
         for (coding, content) in coded(b"") {
             assert_eq!(decode(coding, 0, [&content[..]]), Ok(Vec::new()), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn content_that_is_too_dense_is_an_error_beyond_what_is_free() {
+        let bytes = FREE_BYTES as usize + 1;
+        for (coding, content) in coded_at(1, &vec![0; bytes]) {
+            let ratio = (bytes / content.len()) as u32;
+            for (ratio_max, bytes_max, expected) in [
+                (ratio / 2, u64::MAX, Some(DecodeError::TooDense)),
+                (ratio / 2, FREE_BYTES, Some(DecodeError::TooLarge)),
+                (ratio * 2, u64::MAX, None),
+            ] {
+                let mut decoder = Decoder::new(coding, Bounds { bytes_max, ratio_max });
+                decoder.receive(Bytes::copy_from_slice(&content));
+                let failed = std::iter::from_fn(|| decoder.next_piece().transpose()).find_map(Result::err);
+                assert_eq!(failed, expected, "{coding:?} {ratio_max}");
+            }
         }
     }
 

@@ -199,7 +199,7 @@ impl Context {
         is_same_origin(&self.head, scheme)
     }
 
-    fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
+    pub(super) fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
         let query = self.query().unwrap_or_default().as_bytes();
         for pair in pairs(query, self.shared.limits().max_parameters) {
             let pair = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
@@ -216,7 +216,7 @@ impl Context {
 }
 
 /// Parses a value. The error names the parameter and the type, and does not repeat the client's value.
-fn parse<T: FromStr>(place: &str, name: &str, value: &str) -> Result<T> {
+pub(super) fn parse<T: FromStr>(place: &str, name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| {
         let whole = type_name::<T>();
         let expected = whole.rsplit("::").next().unwrap_or(whole);

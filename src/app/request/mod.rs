@@ -1,5 +1,6 @@
 //! The reading half of a context.
 
+mod arguments;
 pub(in crate::app) mod body;
 pub(in crate::app) mod body_state;
 pub(in crate::app) mod client_address;

@@ -7,7 +7,7 @@ use http::header;
 
 use super::error::FetchFailure;
 use super::exchange::Exchange;
-use crate::app::{Coding, Decoder};
+use crate::app::{Bounds, Coding, Decoder};
 use crate::http1::ResponseError;
 use crate::message::{HeaderValue, Headers, ResponseHead};
 
@@ -53,7 +53,12 @@ impl Incoming {
         let Some(coding) = known_coding(&head.headers).filter(|_| !self.exchange.is_over()) else {
             return;
         };
-        self.decoder = Some(Box::new(Decoder::new(coding, inflated_bytes_max)));
+        // The client has asked for this content, so its size alone is bounded.
+        let bounds = Bounds {
+            bytes_max: inflated_bytes_max,
+            ratio_max: u32::MAX,
+        };
+        self.decoder = Some(Box::new(Decoder::new(coding, bounds)));
         head.headers.remove(&header::CONTENT_ENCODING);
         head.headers.remove(&header::CONTENT_LENGTH);
     }
