@@ -1,11 +1,11 @@
 //! The application that the wire tests run against; its routes are a contract with `tests/wire/`.
 //!
 //! ```text
-//! cargo run --release --features compression --example conformance -- --listen 127.0.0.1:8080 --max-body-bytes 65536
+//! cargo run --release --example conformance -- --listen 127.0.0.1:8080 --max-body-bytes 65536
 //! curl -i --data-binary abc http://127.0.0.1:8080/echo
 //! ```
 //!
-//! Without the feature `compression`, gzip is its only content coding.
+//! As an example of this package it has the features of the tests, among them `compression` and `gettext`.
 
 mod arguments;
 mod files;

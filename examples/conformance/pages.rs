@@ -1,6 +1,5 @@
 //! Pages and their headers: templates, languages, compression, validators, redirects, downloads, errors.
 
-#[cfg(feature = "locale")]
 mod language;
 mod template;
 
@@ -121,7 +120,6 @@ async fn boom_late(cx: &mut Context) -> Result {
 /// Adds the routes of this file.
 pub(crate) fn add_to(application: Application) -> Application {
     let application = template::add_to(application);
-    #[cfg(feature = "locale")]
     let application = language::add_to(application);
     let compressed = get(compress).middleware(Compression::new()).middleware(etag);
     application

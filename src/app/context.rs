@@ -17,7 +17,7 @@ use super::response::state::ResponseState;
 use super::routing::param_span::ParamSpan;
 use super::security::Identity;
 use super::shared::Shared;
-#[cfg(feature = "locale")]
+#[cfg(feature = "gettext")]
 use super::views::locale::Locale;
 use crate::error::Result;
 use crate::message::{RequestHead, TlsInfo};
@@ -53,7 +53,7 @@ pub struct Context {
     pub(super) skips_xsrf: bool,
     identity: OnceCell<Box<Identity>>,
     /// The locale of this request, once the application has asked for it.
-    #[cfg(feature = "locale")]
+    #[cfg(feature = "gettext")]
     pub(super) locale: OnceCell<Locale>,
     extensions: Vec<(TypeId, Box<dyn Any>)>,
 }
@@ -73,7 +73,7 @@ impl Context {
             wants_on_finish: false,
             skips_xsrf: false,
             identity: OnceCell::new(),
-            #[cfg(feature = "locale")]
+            #[cfg(feature = "gettext")]
             locale: OnceCell::new(),
             extensions: Vec::new(),
         }
@@ -90,7 +90,7 @@ impl Context {
         if self.identity.get().is_some() {
             self.drop_identity();
         }
-        #[cfg(feature = "locale")]
+        #[cfg(feature = "gettext")]
         self.locale.take();
         if !self.extensions.is_empty() {
             self.drop_extensions();

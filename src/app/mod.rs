@@ -28,7 +28,7 @@ mod runtime;
 pub mod security;
 mod shared;
 mod topics;
-#[cfg(any(feature = "templates", feature = "locale"))]
+#[cfg(any(feature = "templates", feature = "gettext"))]
 pub mod views;
 mod websocket;
 mod yielding;

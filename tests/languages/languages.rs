@@ -12,7 +12,6 @@
 mod support;
 
 mod choice;
-mod contract;
 mod folder;
 mod formats;
 mod texts;

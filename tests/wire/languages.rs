@@ -1,14 +1,7 @@
-//! The contract of `/locale`, in exact bytes over sockets, with the driver under test.
+//! The contract of `/locale`: a greeting in the language of the client, in exact bytes (RFC 9110 §12.5.4).
 
-use squall::prelude::*;
-
-use crate::support::client::Connection;
-use crate::support::running::Running;
+use crate::support::server::Server;
 use crate::support::{ensure, for_each_case};
-
-/// The routes of the example `conformance`.
-#[path = "../../examples/conformance/pages/language.rs"]
-mod language;
 
 /// Each query and field, and the content and the language of the answer.
 const CASES: [(&str, &str, &str, &str); 22] = [
@@ -47,12 +40,12 @@ fn request(method: &str, query: &str, languages: &str) -> Vec<u8> {
 
 #[test]
 fn a_greeting_is_in_the_best_language_of_the_client() {
-    let server = Running::start(1, || language::add_to(Application::new()));
+    let server = Server::shared();
     for_each_case(
         CASES,
         |(query, languages, ..)| format!("{query} {languages}"),
         |(query, languages, content, language)| {
-            let mut connection = Connection::open(server.address);
+            let mut connection = server.connect();
             let response = connection.exchange(&request("GET", query, languages), "GET")?;
             response.expect(200, content.as_bytes())?;
             for (name, value) in [
@@ -75,9 +68,9 @@ fn a_greeting_is_in_the_best_language_of_the_client() {
 
 #[test]
 fn a_count_other_than_a_whole_number_is_400() {
-    let server = Running::start(1, || language::add_to(Application::new()));
+    let server = Server::shared();
     for count in ["", "-1", "1.5", "two", "18446744073709551616", "%FF"] {
-        let mut connection = Connection::open(server.address);
+        let mut connection = server.connect();
         let response = connection
             .exchange(&request("GET", &format!("?n={count}"), "de"), "GET")
             .unwrap();

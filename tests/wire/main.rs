@@ -18,6 +18,7 @@ mod support;
 mod clock;
 mod cors;
 mod harness;
+mod languages;
 mod limits;
 mod log;
 mod pages;

@@ -23,7 +23,7 @@ use askama::filters::{Safe, ValidArgIdx, ValidFilterInvocation};
 use serde::Serialize;
 
 use crate::app::views::linkify::Linkify;
-use crate::app::views::module::Module;
+use crate::app::views::module::{Assets, Module};
 use crate::app::views::page::{context, modules};
 
 /// Declares a filter as a type, and how many arguments it may have.
@@ -53,10 +53,14 @@ macro_rules! arguments {
 }
 
 #[cfg(feature = "locale")]
+mod region;
+#[cfg(feature = "gettext")]
 mod translation;
 
 #[cfg(feature = "locale")]
-pub use translation::{format_date, format_number, message, pgettext, translate, translate_plural};
+pub use region::{format_date, format_number, message};
+#[cfg(feature = "gettext")]
+pub use translation::{pgettext, translate, translate_plural};
 
 filter! {
     /// Gives the URL of a named route, with a value for each of its parameters: `{{ "user"|reverse_url(id) }}`.
@@ -131,7 +135,7 @@ impl module {
     ///
     /// The page renders without a context.
     pub fn execute<M: Module>(self, module: M, values: &dyn Values) -> askama::Result<Safe<M>> {
-        modules(values)?.add(&module);
+        modules(values)?.add(&Assets::of(&module));
         Ok(Safe(module))
     }
 }

@@ -28,6 +28,7 @@ struct Table {
 }
 
 /// The third column of CSV.
+#[cfg(feature = "locale")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The text has no count.
@@ -64,6 +65,7 @@ impl Catalogue {
     }
 
     /// Adds a translation of CSV.
+    #[cfg(feature = "locale")]
     pub(super) fn add_row(&mut self, kind: Kind, text: &str, translation: &str) {
         let messages = match kind {
             Kind::Unknown => &mut self.table.unknown,

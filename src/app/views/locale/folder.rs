@@ -24,7 +24,7 @@ impl Languages {
     /// | `de/LC_MESSAGES/site.mo` | gettext's: any name, in the folder of the language |
     /// | `de/site.ftl` | Fluent's: the same without `LC_MESSAGES` |
     ///
-    /// A `.po` file beside a `.mo` file of the same name is left out. Files with other endings, and names that begin with a
+    /// Those in CSV and Fluent count with the feature `locale`. A `.po` file beside a `.mo` file of the same name is left out. Files with other endings, and names that begin with a
     /// dot, do not count. Call it before the server starts, because it waits for the disk.
     ///
     /// # Errors
@@ -59,7 +59,9 @@ fn add_file(languages: &mut Languages, tag: &str, path: &Path, beside: &[PathBuf
         "po" if beside.contains(&path.with_extension("mo")) => Ok(()),
         "po" => text(path).and_then(|text| languages.add_po(tag, &text)),
         "mo" => bytes(path).and_then(|bytes| languages.add_mo(tag, &bytes)),
+        #[cfg(feature = "locale")]
         "csv" => bytes(path).and_then(|bytes| languages.add_csv(tag, &bytes)),
+        #[cfg(feature = "locale")]
         "ftl" => text(path).and_then(|text| languages.add_fluent(tag, &text)),
         _ => Ok(()),
     };

@@ -42,9 +42,10 @@ pub(super) struct Formats {
 }
 
 impl Formats {
-    pub(super) fn new(tag: LanguageIdentifier) -> Self {
+    pub(super) fn new(tag: &str) -> Self {
         Self {
-            tag,
+            // The languages have checked the tag. Of what ICU4X refuses all the same, it has the formats of the root.
+            tag: LanguageIdentifier::try_from_str(tag).unwrap_or(LanguageIdentifier::UNKNOWN),
             dates: Default::default(),
             date_times: Default::default(),
             day: OnceCell::new(),
@@ -53,6 +54,10 @@ impl Formats {
             number: OnceCell::new(),
             list: OnceCell::new(),
         }
+    }
+
+    pub(super) fn tag(&self) -> &LanguageIdentifier {
+        &self.tag
     }
 
     pub(super) fn date(&self, time: LocalTime, length: DateLength) -> Result<String> {

@@ -1,15 +1,14 @@
 //! The languages of an application: read once before the server starts, and shared by all shards.
 
 use core::fmt;
-use std::sync::Arc;
 
-use fluent_bundle::FluentResource;
-use icu_locale_core::LanguageIdentifier;
-
-use super::accept;
 use super::catalogue::Catalogue;
+#[cfg(feature = "locale")]
+use super::csv;
+#[cfg(feature = "locale")]
+use super::fluent::FluentFiles;
 use super::problem::Problem;
-use super::{csv, mo, po};
+use super::{accept, mo, po, tag};
 use crate::error::{Error, Result};
 
 /// The languages of an application and their translations.
@@ -21,8 +20,7 @@ use crate::error::{Error, Result};
 ///
 /// let mut languages = Languages::new("en")?;
 /// languages.add_po("de", "msgid \"Hello\"\nmsgstr \"Hallo\"\n")?;
-/// languages.add_csv("es-LA", b"Hello,Hola")?;
-/// languages.add_fluent("de", "welcome = Willkommen, { $name }!")?;
+/// languages.add_po("es-LA", "msgid \"Hello\"\nmsgstr \"Hola\"\n")?;
 /// assert_eq!(languages.tags().collect::<Vec<_>>(), ["en", "de", "es-LA"]);
 /// assert_eq!(languages.best_for(&["fr, de-AT;q=0.8, en;q=0.5"]), "de");
 /// # Ok::<(), squall::Error>(())
@@ -34,11 +32,11 @@ pub struct Languages {
 
 /// One language.
 pub(super) struct Language {
-    pub(super) tag: LanguageIdentifier,
-    /// The tag as text, such as `es-LA`.
+    /// The tag, such as `es-LA`.
     pub(super) code: String,
     pub(super) catalogue: Catalogue,
-    pub(super) fluent: Vec<Arc<FluentResource>>,
+    #[cfg(feature = "locale")]
+    pub(super) fluent: FluentFiles,
 }
 
 impl Languages {
@@ -87,22 +85,9 @@ impl Languages {
     /// # Errors
     ///
     /// The tag or the file is malformed, or the file is neither UTF-8 nor UTF-16 with a byte order mark.
+    #[cfg(feature = "locale")]
     pub fn add_csv(&mut self, tag: &str, file: &[u8]) -> Result {
         self.read(tag, "CSV", |catalogue| csv::read(file, catalogue))
-    }
-
-    /// Adds messages in Fluent's format.
-    ///
-    /// # Errors
-    ///
-    /// The tag or the file is malformed, or the language has one of the messages already.
-    pub fn add_fluent(&mut self, tag: &str, file: &str) -> Result {
-        let resource = FluentResource::try_new(file.to_owned()).map_err(|(_, errors)| {
-            let reason = errors.first().map_or_else(String::new, ToString::to_string);
-            Error::new(format!("could not read Fluent messages for `{tag}`: {reason}"))
-        })?;
-        self.language(tag)?.fluent.push(Arc::new(resource));
-        Ok(())
     }
 
     /// Returns the tags of the languages, the default first.
@@ -143,19 +128,19 @@ impl Languages {
     }
 
     /// The language of a tag, which is added if it is new.
-    fn language(&mut self, tag: &str) -> Result<&mut Language> {
-        let tag = LanguageIdentifier::try_from_str(&tag.replace('_', "-")).map_err(|error| {
+    pub(super) fn language(&mut self, tag: &str) -> Result<&mut Language> {
+        let code = tag::canonical(tag).ok_or_else(|| {
             Error::new(format!(
-                "could not read the language `{tag}`: {error}; write a tag such as `pt-BR`"
+                "could not read the language `{tag}`: write a tag such as `pt-BR`"
             ))
         })?;
-        let known = self.languages.iter().position(|language| language.tag == tag);
+        let known = self.languages.iter().position(|language| language.code == code);
         let index = known.unwrap_or_else(|| {
             self.languages.push(Language {
-                code: tag.to_string(),
-                tag,
+                code,
                 catalogue: Catalogue::default(),
-                fluent: Vec::new(),
+                #[cfg(feature = "locale")]
+                fluent: FluentFiles::default(),
             });
             self.languages.len() - 1
         });
@@ -176,7 +161,6 @@ impl fmt::Debug for Language {
             .debug_struct("Language")
             .field("tag", &self.code)
             .field("translations", &self.catalogue.len())
-            .field("fluent_files", &self.fluent.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
 //! Languages: the translations of an application, and the locale of each request (Tornado's `tornado.locale`).
 //!
-//! [`Languages`] are read before the server starts, from gettext (`.mo` and `.po`), Tornado's CSV and Fluent.
-//! [`Context::locale`](crate::Context::locale) selects the [`Locale`] of a request. It translates, and formats dates,
-//! numbers and lists with the data of ICU4X.
+//! [`Languages`] are read before the server starts, from gettext (`.mo` and `.po`), and with the feature `locale` also from
+//! Tornado's CSV and Fluent. [`Context::locale`](crate::Context::locale) selects the [`Locale`] of a request. It translates, and
+//! with that feature it formats dates, numbers and lists with the data of ICU4X.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -17,7 +17,10 @@
 //! }
 //!
 //! let mut languages = Languages::new("en")?;
-//! languages.add_csv("de", b"{n} message,{n} Nachricht,singular\n{n} messages,{n} Nachrichten,plural\n")?;
+//! languages.add_po(
+//!     "de",
+//!     "msgid \"{n} message\"\nmsgid_plural \"{n} messages\"\nmsgstr[0] \"{n} Nachricht\"\nmsgstr[1] \"{n} Nachrichten\"\n",
+//! )?;
 //! let languages = Arc::new(languages);
 //! let client = TestClient::new(move || Application::new().languages(Arc::clone(&languages)).get("/", inbox))?;
 //! let inbox = client.get("/?n=2").header("accept-language", "de-AT, en;q=0.5").send()?;
@@ -28,21 +31,36 @@
 mod accept;
 mod catalogue;
 mod choice;
+#[cfg(feature = "locale")]
 mod csv;
+#[cfg(feature = "locale")]
+mod fluent;
 mod folder;
+#[cfg(feature = "locale")]
 mod format;
+#[cfg(feature = "locale")]
+mod formatting;
 mod handle;
 mod header;
 mod languages;
+#[cfg(feature = "locale")]
+mod message;
 mod mo;
 mod plural;
 mod po;
 mod problem;
+#[cfg(feature = "locale")]
+mod region;
+mod tag;
+#[cfg(feature = "locale")]
 mod time;
 
 pub use choice::content_language;
+#[cfg(feature = "locale")]
 pub use fluent_bundle::FluentValue;
+#[cfg(feature = "locale")]
 pub use format::DateLength;
 pub use handle::Locale;
 pub use languages::Languages;
+#[cfg(feature = "locale")]
 pub use time::LocalTime;

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use icu_calendar::Iso;
 use icu_calendar::types::RataDie;
 use icu_datetime::input::{Date, DateTime, Time};
+use serde::{Deserialize, Serialize};
 
 /// Seconds of a day.
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -18,8 +19,9 @@ const LAST_DAY: i64 = 3_652_059;
 /// A moment as a clock shows it, in UTC or at an offset from UTC.
 ///
 /// It is what a [`Locale`](super::Locale) formats. Moments before the year 1 and after the year 9999 count as the first
-/// and the last of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// and the last of these. Serialized, it is the number of seconds from the start of 1970 on its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 #[must_use = "a moment does nothing until a locale formats it"]
 pub struct LocalTime {
     /// From the start of 1970 on the same clock.
