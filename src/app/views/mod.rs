@@ -34,10 +34,12 @@ mod fill;
 pub mod filters;
 #[cfg(feature = "templates")]
 mod linkify;
-#[cfg(feature = "locale")]
+#[cfg(feature = "gettext")]
 pub mod locale;
 #[cfg(feature = "templates")]
 mod module;
+#[cfg(feature = "templates")]
+mod module_value;
 #[cfg(feature = "templates")]
 mod page;
 #[cfg(feature = "reload")]
@@ -52,6 +54,8 @@ pub use fill::fill;
 pub use linkify::Linkify;
 #[cfg(feature = "templates")]
 pub use module::Module;
+#[cfg(feature = "templates")]
+pub use module_value::{serialize_module, serialize_modules};
 #[cfg(feature = "templates")]
 pub use page::context;
 #[cfg(feature = "templates")]

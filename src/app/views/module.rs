@@ -45,6 +45,14 @@ use crate::memory::append_to_answer;
 /// URL gets its version, or a URL if it starts with `/` or has a scheme. Embedded text is written as it is, so it must not contain
 /// `</style` or `</script`. It carries the [nonce](Context::csp_nonce) where the policy has one. The page has the tags `</head>` and `</body>` in lower case.
 pub trait Module: Template {
+    /// Returns the path of the template in the folder of templates, as in its attribute `path`.
+    ///
+    /// Only pages that read their templates anew ask for it:
+    /// [`Context::render_file`](crate::Context::render_file).
+    fn file(&self) -> &'static str {
+        ""
+    }
+
     /// Returns the style sheets that the page links in its head.
     fn css_files(&self) -> &'static [&'static str] {
         &[]
@@ -77,6 +85,10 @@ pub trait Module: Template {
 }
 
 impl<M: Module> Module for &M {
+    fn file(&self) -> &'static str {
+        (**self).file()
+    }
+
     fn css_files(&self) -> &'static [&'static str] {
         (**self).css_files()
     }
@@ -102,6 +114,30 @@ impl<M: Module> Module for &M {
     }
 }
 
+/// What one module brings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Assets {
+    css_files: &'static [&'static str],
+    css: &'static str,
+    head: &'static str,
+    javascript_files: &'static [&'static str],
+    javascript: &'static str,
+    body: &'static str,
+}
+
+impl Assets {
+    pub(super) fn of(module: &impl Module) -> Self {
+        Self {
+            css_files: module.css_files(),
+            css: module.embedded_css(),
+            head: module.html_head(),
+            javascript_files: module.javascript_files(),
+            javascript: module.embedded_javascript(),
+            body: module.html_body(),
+        }
+    }
+}
+
 /// The assets of the modules of one page, each once and in order.
 #[derive(Debug, Default)]
 pub(super) struct ModuleAssets(RefCell<Collected>);
@@ -118,14 +154,14 @@ struct Collected {
 
 impl ModuleAssets {
     /// Adds the assets of a module.
-    pub(super) fn add(&self, module: &impl Module) {
+    pub(super) fn add(&self, assets: &Assets) {
         let mut collected = self.0.borrow_mut();
-        add_new(&mut collected.css_files, module.css_files());
-        add_new(&mut collected.css, &[module.embedded_css()]);
-        add_new(&mut collected.head, &[module.html_head()]);
-        add_new(&mut collected.javascript_files, module.javascript_files());
-        add_new(&mut collected.javascript, &[module.embedded_javascript()]);
-        add_new(&mut collected.body, &[module.html_body()]);
+        add_new(&mut collected.css_files, assets.css_files);
+        add_new(&mut collected.css, &[assets.css]);
+        add_new(&mut collected.head, &[assets.head]);
+        add_new(&mut collected.javascript_files, assets.javascript_files);
+        add_new(&mut collected.javascript, &[assets.javascript]);
+        add_new(&mut collected.body, &[assets.body]);
     }
 
     /// Places the assets in a page, which begins at `start` in the content.
