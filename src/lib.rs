@@ -86,7 +86,7 @@ pub mod websocket;
 
 pub use app::routing;
 pub use app::security;
-#[cfg(any(feature = "templates", feature = "locale"))]
+#[cfg(any(feature = "templates", feature = "gettext"))]
 pub use app::views;
 pub use app::{
     Application, Completion, Context, Cookies, Event, EventStream, Extension, Feed, FeedAccess, FeedClient, Form,
@@ -160,6 +160,9 @@ mod documents {
     #[cfg(feature = "client")]
     #[doc = include_str!("../docs/guide/client.md")]
     mod client {}
+    #[cfg(feature = "templates")]
+    #[doc = include_str!("../docs/guide/development.md")]
+    mod development {}
     #[doc = include_str!("../docs/guide/io-uring-and-containers.md")]
     mod io_uring_and_containers {}
     #[cfg(feature = "locale")]

@@ -44,6 +44,7 @@ pub struct Shared {
     pub(super) rate_limiter: RateLimiter,
     limits: Cell<Limits>,
     is_debug: Cell<bool>,
+    autoreloads_templates: Cell<bool>,
     panic_count: Cell<u64>,
     active_route: ActiveRouteSlot,
     /// The shard's topics, once a server runs the application.
@@ -72,6 +73,7 @@ impl Shared {
             rate_limiter: RateLimiter::default(),
             limits: Cell::new(limits),
             is_debug: Cell::new(false),
+            autoreloads_templates: Cell::new(false),
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
             topics: OnceCell::new(),
@@ -105,6 +107,16 @@ impl Shared {
 
     pub(super) fn is_debug(&self) -> bool {
         self.is_debug.get()
+    }
+
+    /// Sets whether pages that name their files read them anew; without the feature `reload` it has no effect.
+    pub fn set_autoreload_templates(&self, autoreloads: bool) {
+        self.autoreloads_templates.set(autoreloads);
+    }
+
+    #[cfg(feature = "reload")]
+    pub(super) fn autoreloads_templates(&self) -> bool {
+        self.autoreloads_templates.get()
     }
 
     /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).

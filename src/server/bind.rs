@@ -17,6 +17,17 @@ pub(super) struct Bound {
 }
 
 impl Bound {
+    fn new(listeners: Listeners, scheme: Option<Scheme>, config: &ServerConfig) -> Self {
+        // Some kernels lack the option (gVisor); a server without this bound still serves.
+        if let Err(error) = listeners.limit_unsent(config.own.max_unsent_bytes) {
+            tracing::warn!(%error, "could not set TCP_NOTSENT_LOWAT; unsent bytes per connection are unbounded");
+        }
+        Self {
+            entry: entry(scheme, &listeners, config),
+            listeners,
+        }
+    }
+
     /// Returns the port if the address speaks TLS over TCP.
     pub(super) fn https_port(&self) -> Option<u16> {
         let address = self.listeners.tcp_address()?;
@@ -66,17 +77,29 @@ pub(super) fn bind(listen: &Listen, shards: &Shards, config: &ServerConfig, all:
             }
         }
     }
-    for bound in &listeners {
-        // Some kernels lack the option (gVisor); a server without this bound still serves.
-        if let Err(error) = bound.limit_unsent(config.own.max_unsent_bytes) {
-            tracing::warn!(%error, "could not set TCP_NOTSENT_LOWAT; unsent bytes per connection are unbounded");
-        }
-    }
-    all.extend(listeners.into_iter().map(|listeners| Bound {
-        entry: entry(listen.scheme, &listeners, config),
-        listeners,
-    }));
+    all.extend(
+        listeners
+            .into_iter()
+            .map(|listeners| Bound::new(listeners, listen.scheme, config)),
+    );
     Ok(())
+}
+
+/// Takes over the listeners of a supervisor, which has bound the addresses in their order.
+///
+/// # Errors
+///
+/// As [`bind`], or a listener is unusable.
+#[cfg(feature = "reload")]
+pub(super) fn take_over(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
+    config.listen.iter().try_for_each(|listen| check(listen, config))?;
+    // Only the sockets of systemd are several for one address, and then for the last.
+    let schemes = config.listen.iter().map(|listen| listen.scheme);
+    let last = schemes.clone().last().flatten();
+    let schemes = schemes.chain(std::iter::repeat(last));
+    let inherited = inherited_listeners()?.into_iter().zip(schemes);
+    let take_over = |(listener, scheme)| Ok(Bound::new(inherit(listener, shards.count())?, scheme, config));
+    inherited.map(take_over).collect()
 }
 
 /// Refuses a redirect to HTTPS if no address speaks it.
@@ -125,7 +148,7 @@ fn entry(_: Option<Scheme>, _: &Listeners, _: &ServerConfig) -> Entry {
     Entry::Plain
 }
 
-fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, BindError> {
+pub(super) fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, BindError> {
     match listener {
         InheritedListener::Tcp(listener) => Listeners::inherit_tcp(listener, shards),
         InheritedListener::Unix(listener) => Listeners::inherit_unix(listener, shards),

@@ -21,12 +21,16 @@ mod in_process;
 mod memory;
 mod operator_log;
 mod proxied;
+#[cfg(feature = "reload")]
+mod reload;
 mod runtime;
 mod serve;
 mod setters;
 mod setup_error;
 mod shard;
 mod state;
+#[cfg(feature = "reload")]
+mod supervise;
 mod temporary_file;
 mod tls;
 mod websocket;
@@ -183,6 +187,10 @@ impl Server {
     /// A setting is invalid, an address cannot be bound, the machine lacks what a shard needs, or the application
     /// cannot be built. The error says in one sentence what to change.
     pub fn run(self) -> Result {
+        #[cfg(feature = "reload")]
+        if self.config.own.reload && !reload::is_supervised() {
+            return self.supervise();
+        }
         self.bind()?.run()
     }
 
@@ -194,13 +202,13 @@ impl Server {
     ///
     /// A setting is invalid, an address cannot be bound, or the machine lacks what a shard needs.
     pub fn bind(self) -> Result<BoundServer> {
-        let bound = self.prepare()?;
-        if bound.listeners.is_empty() {
+        #[cfg(feature = "reload")]
+        if self.config.own.reload && !reload::is_supervised() {
             return Err(Error::new(
-                "could not start the server: it has no listen address; add .listen(\"127.0.0.1:8888\")",
+                "could not bind the addresses: with --reload a supervisor holds them; call `Server::run`",
             ));
         }
-        Ok(bound)
+        self.prepare()?.with_addresses()
     }
 
     /// Starts the server on threads of its own, for connections made inside the process; it binds no address.
@@ -211,6 +219,7 @@ impl Server {
     #[cfg(feature = "testing")]
     pub(crate) fn start_in_process(mut self) -> Result<InProcess> {
         self.config.listen.clear();
+        self.config.own.reload = false;
         // Signals belong to the process of the tests.
         self.config.own.stop_on_signals = false;
         let mut bound = self.prepare()?;
@@ -266,10 +275,7 @@ impl Server {
         let budget = Budget::open(config, count)?;
         let access_log = config.access_log.access_log.as_deref();
         let access_log = access_log.map(AccessLogWriter::start).transpose()?;
-        let mut listeners = Vec::new();
-        for listen in &config.listen {
-            bind::bind(listen, &shards, config, &mut listeners)?;
-        }
+        let listeners = listen(config, &shards)?;
         bind::check_redirect(config, &listeners)?;
         let mut config = self.config;
         // The memory for topics is divided by the number of shards, which is known only now.
@@ -282,6 +288,7 @@ impl Server {
             mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
+            is_announced: true,
             #[cfg(feature = "rustls")]
             policies,
             #[cfg(feature = "testing")]
@@ -299,6 +306,19 @@ impl fmt::Debug for Server {
     }
 }
 
+/// Binds the addresses, or takes their listeners over from a supervisor.
+fn listen(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
+    #[cfg(feature = "reload")]
+    if config.own.reload && reload::is_supervised() {
+        return bind::take_over(config, shards);
+    }
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        bind::bind(listen, shards, config, &mut listeners)?;
+    }
+    Ok(listeners)
+}
+
 /// A server that listens and does not serve yet.
 ///
 /// New connections wait in the kernel's backlog until [`run`](Self::run).
@@ -311,6 +331,8 @@ pub struct BoundServer {
     mesh: Mesh<ShardMessage>,
     /// `None` if the kernel does not report how much memory the process holds.
     budget: Option<Arc<Budget>>,
+    /// Whether the operator reads of the addresses.
+    is_announced: bool,
     access_log: Option<AccessLogWriter>,
     /// The policies of TLS.
     #[cfg(feature = "rustls")]
@@ -321,6 +343,16 @@ pub struct BoundServer {
 }
 
 impl BoundServer {
+    /// Returns the server if it has an address.
+    fn with_addresses(self) -> Result<Self> {
+        if self.listeners.is_empty() {
+            return Err(Error::new(
+                "could not start the server: it has no listen address; add .listen(\"127.0.0.1:8888\")",
+            ));
+        }
+        Ok(self)
+    }
+
     /// Returns the bound TCP addresses, with the ports that the kernel picked for port 0.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
         self.listeners.iter().filter_map(|bound| bound.listeners.tcp_address())
@@ -378,12 +410,17 @@ impl BoundServer {
             listeners,
             mesh,
             budget,
+            is_announced,
             access_log,
             #[cfg(feature = "rustls")]
             policies,
             #[cfg(feature = "testing")]
             in_process,
         } = self;
+        #[cfg(feature = "reload")]
+        if config.own.reload && reload::is_supervised() {
+            reload::stop_with_supervisor(shards.stopper())?;
+        }
         let hashers = [RandomState::new(), RandomState::new()];
         let lines = access_log.as_ref().map(AccessLogWriter::sender);
         let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
@@ -397,8 +434,8 @@ impl BoundServer {
             operator_log::uses_epoll(&refusal.to_string());
         }
         // Without a listener, inside a test, there is nothing to announce.
-        let has_listeners = !listeners.is_empty();
-        let is_announced = move |shard: &Shard| shard.id() == ShardId::FIRST && has_listeners;
+        let is_announced = is_announced && !listeners.is_empty();
+        let is_announced = move |shard: &Shard| shard.id() == ShardId::FIRST && is_announced;
         let ended = shards.run(move |shard| {
             let setup = ShardSetup {
                 factory: Arc::clone(&factory),
@@ -502,6 +539,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);
     app.shared().set_debug(config.own.debug);
+    app.shared().set_autoreload_templates(config.own.autoreload_templates);
     app.shared().set_topics(broadcast::start(&shard, &mesh, &config));
     state::share_state(app.shared());
     app.shared()
@@ -538,6 +576,10 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     }) = announcement
     {
         operator_log::listening(&addresses, shards, &driver);
+        #[cfg(feature = "reload")]
+        if server.config.own.reload && reload::is_supervised() {
+            reload::report_listening()?;
+        }
         if server.config.own.debug {
             operator_log::shows_errors();
         }

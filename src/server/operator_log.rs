@@ -77,6 +77,16 @@ pub(super) fn self_signed(fingerprint: &str) {
     }
 }
 
+/// Says what a supervisor does in development.
+#[cfg(feature = "reload")]
+pub(super) fn reload(line: &str) {
+    match destination() {
+        Destination::StandardError => print_line(&format!("reload: {line}")),
+        Destination::Subscriber => tracing::info!("reload: {line}"),
+        Destination::Nowhere => {}
+    }
+}
+
 /// Logs that a graceful stop has begun.
 pub(super) fn stopping(shutdown_timeout: Duration) {
     tracing::info!(?shutdown_timeout, "stopping: finishing open requests");

@@ -237,7 +237,7 @@ impl From<DecodeError> for FetchFailure {
         match error {
             DecodeError::Corrupt => Self::Decompress(DecompressError::Corrupt),
             DecodeError::Cut => Self::Decompress(DecompressError::Cut),
-            DecodeError::TooLarge => Self::Decompress(DecompressError::TooLarge),
+            DecodeError::TooLarge | DecodeError::TooDense => Self::Decompress(DecompressError::TooLarge),
             DecodeError::OutOfMemory => Self::OutOfMemory,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ServerConfig;
+use super::{OwnSettings, ServerConfig};
 use crate::settings::Settings as _;
 
 /// The invalid settings of a server, one sentence each.
@@ -20,12 +20,28 @@ impl ServerConfig {
         let flaws = flaws.chain(self.websocket.flaws()).chain(self.write.flaws());
         let flaws = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws());
         let flaws = flaws.chain(self.access_log.flaws()).chain(self.tls_flags.flaws());
+        let flaws = flaws.chain(self.own.missing_feature());
         let flaws: Vec<String> = flaws.chain(self.tls_flags.conflict().map(str::to_owned)).collect();
         if flaws.is_empty() {
             Ok(())
         } else {
             Err(InvalidConfig(flaws))
         }
+    }
+}
+
+impl OwnSettings {
+    /// Returns a sentence about a setting for which this build lacks the feature.
+    fn missing_feature(&self) -> Option<String> {
+        let name = if self.reload {
+            "reload (--reload)"
+        } else if self.autoreload_templates {
+            "autoreload_templates (--autoreload-templates)"
+        } else {
+            return None;
+        };
+        let is_missing = !cfg!(feature = "reload");
+        is_missing.then(|| format!("{name} needs the feature `reload` of squall; add it to your Cargo.toml"))
     }
 }
 
@@ -68,6 +84,20 @@ mod tests {
         for refused in [descending, watermarks("0,0,0,98")] {
             let starts = "memory_watermarks (--memory-watermarks) must ";
             assert!(refused.len() == 1 && refused[0].starts_with(starts), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_whose_feature_is_missing_says_so() {
+        for change in [(|config| config.own.reload = true) as fn(&mut ServerConfig), |config| {
+            config.own.autoreload_templates = true
+        }] {
+            let flaws = flaws(change);
+            assert_eq!(flaws.is_empty(), cfg!(feature = "reload"), "{flaws:?}");
+            assert!(
+                flaws.iter().all(|flaw| flaw.contains("needs the feature `reload`")),
+                "{flaws:?}"
+            );
         }
     }
 

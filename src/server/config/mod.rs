@@ -149,6 +149,23 @@ settings! {
         ///
         /// The client in it is the peer that the application sees. Connections of other peers are clients themselves.
         [Switch] proxy_protocol: bool = false,
+        /// Rebuilds and restarts the program when its sources change, and shows compile errors in the browser; for
+        /// development only.
+        ///
+        /// Off by default. It needs the feature `reload`. The process becomes a supervisor, which holds the addresses and
+        /// starts the program again, with the same arguments, for each version. So [`Server::run`](crate::Server::run)
+        /// returns when the supervisor stops, and the application runs in another process.
+        [Switch] reload: bool = false,
+        /// Rebuilds with this command, which a shell runs, in place of cargo build for the package, target and profile of
+        /// this program.
+        ///
+        /// Name one for a program with features: they leave no trace in it.
+        [Text] reload_command: String,
+        /// Reads the templates of pages that name their files anew for each page; for development only.
+        ///
+        /// Off by default. It needs the feature `reload`. The files are those of the folder `templates`, or of the one that
+        /// the application names. A change of a template then needs no rebuild.
+        [Switch] autoreload_templates: bool = false,
         /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
         /// separated by commas.
         ///
@@ -169,6 +186,17 @@ impl Kind<Driver> for Name {
 
     fn show(value: &Driver) -> String {
         value.to_string()
+    }
+}
+
+/// Any text.
+enum Text {}
+
+impl Kind<String> for Text {
+    const VALUE_NAME: Option<&'static str> = Some("COMMAND");
+
+    fn read(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
     }
 }
 
