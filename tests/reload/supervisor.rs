@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::browser::Browser;
 use crate::support::client::Connection;
@@ -120,6 +121,8 @@ fn a_change_is_answered_without_a_refused_connection_and_errors_are_shown_until_
         let mut statuses = Vec::new();
         while !until.load(Ordering::Relaxed) {
             statuses.push(Connection::open(address).exchange(REQUEST, "GET").unwrap().status);
+            // The pace of the client, which leaves the machine to the compiler.
+            thread::park_timeout(Duration::from_millis(3));
         }
         statuses
     });
@@ -145,10 +148,10 @@ fn a_change_is_answered_without_a_refused_connection_and_errors_are_shown_until_
         shown.wait_until("document.querySelector('h1')?.textContent == 'The build failed'");
     }
     package.answer("<p id=a>three</p>");
+    await_answer(&server, 200, "three");
     if let Some(shown) = &shown {
         shown.wait_until("document.querySelector('#a')?.textContent == 'three'");
     }
-    await_answer(&server, 200, "three");
 
     // A program that ends by itself is shown too, and started again after the next change.
     package.write("src/main.rs", "fn main() {\n    std::process::exit(7);\n}\n");

@@ -28,7 +28,7 @@ pub(super) fn canonical(tag: &str) -> Option<String> {
 }
 
 fn is_language(subtag: &str) -> bool {
-    matches!(subtag.len(), 2 | 3 | 5..=8) && is_alphabetic(subtag)
+    matches!(subtag.len(), 2 | 3) && is_alphabetic(subtag)
 }
 
 fn is_region(subtag: &str) -> bool {
