@@ -37,7 +37,11 @@ impl Server {
         config.own.stop_on_signals = false;
         config.own.shutdown_timeout = SHUTDOWN_TIMEOUT;
         let serve = move |factory: Factory, sockets: Vec<InheritedListener>| {
-            serve(factory, config.clone(), sockets.into_iter().zip(entries.iter().copied()))
+            serve(
+                factory,
+                config.clone(),
+                sockets.into_iter().zip(entries.iter().copied()),
+            )
         };
         supervise(own, sockets?, Box::new(serve))
     }

@@ -55,10 +55,7 @@ pub(in crate::server) fn supervise(own: OwnSettings, sockets: Vec<InheritedListe
     let _signals = StopSignals::listen(move |_| stop.send(Event::Stop).unwrap_or_default(), None::<fn()>)?;
     let mut supervisor = Supervisor {
         builder,
-        place: PagePlace {
-            sockets,
-            serve,
-        },
+        place: PagePlace { sockets, serve },
         events,
         runs: 0,
         starting: None,
