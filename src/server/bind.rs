@@ -6,6 +6,8 @@ use squall_shards::{BindError, InheritedListener, Listeners, Shards, inherited_l
 
 use super::accepted::Entry;
 use super::config::{Listen, ListenAddress, Scheme, ServerConfig};
+#[cfg(feature = "reload")]
+use super::reload::is_supervised;
 use super::tls::settings::NEEDS_FEATURE;
 use crate::error::{Error, Result};
 
@@ -44,12 +46,26 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Binds an address, or takes over the sockets of systemd, for all shards.
+/// Binds the addresses, or takes their listeners over from a supervisor.
 ///
 /// # Errors
 ///
-/// The address cannot be bound, or it speaks TLS and the server has no certificate.
-pub(super) fn bind(listen: &Listen, shards: &Shards, config: &ServerConfig, all: &mut Vec<Bound>) -> Result {
+/// An address cannot be bound, it speaks TLS and the server has no certificate, or a redirect leads to no address.
+pub(super) fn bind_all(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
+    #[cfg(feature = "reload")]
+    if config.own.reload && is_supervised() {
+        return take_over(config, shards);
+    }
+    let mut all = Vec::new();
+    for listen in &config.listen {
+        bind(listen, shards, config, &mut all)?;
+    }
+    check_redirect(config, &all)?;
+    Ok(all)
+}
+
+/// Binds an address, or takes over the sockets of systemd, for all shards.
+fn bind(listen: &Listen, shards: &Shards, config: &ServerConfig, all: &mut Vec<Bound>) -> Result {
     check(listen, config)?;
     let count = shards.count();
     let mut listeners = Vec::new();
@@ -86,12 +102,8 @@ pub(super) fn bind(listen: &Listen, shards: &Shards, config: &ServerConfig, all:
 }
 
 /// Takes over the listeners of a supervisor, which has bound the addresses in their order.
-///
-/// # Errors
-///
-/// As [`bind`], or a listener is unusable.
 #[cfg(feature = "reload")]
-pub(super) fn take_over(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
+fn take_over(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
     config.listen.iter().try_for_each(|listen| check(listen, config))?;
     // Only the sockets of systemd are several for one address, and then for the last.
     let schemes = config.listen.iter().map(|listen| listen.scheme);
@@ -103,11 +115,7 @@ pub(super) fn take_over(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bo
 }
 
 /// Refuses a redirect to HTTPS if no address speaks it.
-///
-/// # Errors
-///
-/// As that.
-pub(super) fn check_redirect(config: &ServerConfig, bound: &[Bound]) -> Result {
+fn check_redirect(config: &ServerConfig, bound: &[Bound]) -> Result {
     if !config.own.redirect_to_https || bound.iter().any(|bound| bound.entry != Entry::Plain) {
         return Ok(());
     }

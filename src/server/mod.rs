@@ -12,6 +12,8 @@ mod access_log;
 mod bind;
 mod broadcast;
 mod config;
+mod configured;
+mod drain;
 mod files;
 mod home_shards;
 mod http1;
@@ -43,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_shards::{
-    Builder, Closing, Mesh, Reloader, Shard, ShardId, Shards, Stop, Stopper, sleep, spawn_detached, spawn_local,
+    Builder, Mesh, Reloader, Shard, ShardId, Shards, Stopper, spawn_detached, spawn_local,
 };
 
 pub use access_log::{AccessLogFormat, InvalidAccessLogFormat};
@@ -56,7 +58,7 @@ pub use state::ServerRemote;
 #[cfg(feature = "rustls")]
 pub use tls::builder::Tls;
 
-use crate::app::{AcmeChallenges, Application, RedirectToHttps, parse_pattern};
+use crate::app::{Application, parse_pattern};
 use crate::error::{Error, Result};
 use crate::pubsub::TopicOptions;
 use access_log::{AccessLogWriter, LineSender, RequestLog};
@@ -275,8 +277,7 @@ impl Server {
         let budget = Budget::open(config, count)?;
         let access_log = config.access_log.access_log.as_deref();
         let access_log = access_log.map(AccessLogWriter::start).transpose()?;
-        let listeners = listen(config, &shards)?;
-        bind::check_redirect(config, &listeners)?;
+        let listeners = bind::bind_all(config, &shards)?;
         let mut config = self.config;
         // The memory for topics is divided by the number of shards, which is known only now.
         memory::pressure::bound_topics(&mut config, count);
@@ -304,19 +305,6 @@ impl fmt::Debug for Server {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
-}
-
-/// Binds the addresses, or takes their listeners over from a supervisor.
-fn listen(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
-    #[cfg(feature = "reload")]
-    if config.own.reload && reload::is_supervised() {
-        return bind::take_over(config, shards);
-    }
-    let mut listeners = Vec::new();
-    for listen in &config.listen {
-        bind::bind(listen, shards, config, &mut listeners)?;
-    }
-    Ok(listeners)
 }
 
 /// A server that listens and does not serve yet.
@@ -502,21 +490,6 @@ struct Announcement {
     driver: String,
 }
 
-/// Returns an application with what the server's settings add to it.
-fn configured(mut application: Application, own: &OwnSettings, https_port: Option<u16>) -> Application {
-    if let Some(port) = https_port.filter(|_| own.redirect_to_https) {
-        application = application.outermost(RedirectToHttps::port(port));
-    }
-    // Around the redirect: authorities ask over plain HTTP.
-    if let Some(directory) = &own.acme_challenge_dir {
-        application = application.outermost(AcmeChallenges::new(directory));
-    }
-    match &own.trusted_proxies {
-        Some(proxies) => application.trusted_proxies(proxies.clone()),
-        None => application,
-    }
-}
-
 /// Serves on one shard, from building the application to the end of the drain.
 async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let ShardSetup {
@@ -534,7 +507,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         #[cfg(feature = "testing")]
         in_process,
     } = setup;
-    let app = configured(factory(), &config.own, https_port).build()?;
+    let app = configured::configured(factory(), &config.own, https_port).build()?;
     // Limits of the command line replace the application's own.
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);
@@ -589,27 +562,10 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     }
     // The listeners are closed, so the gate counts down from here.
     let drained = server.gate.close();
-    wait_for_drain(&shard, drained, shutdown_timeout).await;
+    drain::wait_for_drain(&shard, drained, shutdown_timeout).await;
     operator_log::aborted(shard.id().index(), server.gate.count());
     if let Some(log) = &server.request_log {
         log.end();
     }
     Ok(())
-}
-
-/// Waits until every connection has ended, the timeout has passed, or a second signal stops the shard at once.
-async fn wait_for_drain(shard: &Shard, drained: Closing, timeout: Duration) {
-    use std::future::{Future, poll_fn};
-    use std::pin::pin;
-    use std::task::Poll;
-    let mut drained = pin!(drained);
-    let mut timeout = pin!(sleep(timeout));
-    let mut stop_now = pin!(shard.stopping(Stop::Now));
-    poll_fn(|cx| {
-        let is_over = drained.as_mut().poll(cx).is_ready()
-            || timeout.as_mut().poll(cx).is_ready()
-            || stop_now.as_mut().poll(cx).is_ready();
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

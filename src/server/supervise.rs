@@ -25,6 +25,8 @@ impl Server {
     pub(super) fn supervise(mut self) -> Result {
         // One socket for each address, from which all shards of a program accept.
         self.config.own.shards = Some(1);
+        // The programs write the access log.
+        self.config.access_log.access_log = None;
         let mut config = self.config.clone();
         let bound = self.prepare()?.with_addresses()?;
         let sockets = bound.listeners.iter().map(|bound| bound.listeners.to_inherit());

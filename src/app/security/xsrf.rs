@@ -15,7 +15,7 @@ use super::xsrf_settings::XsrfSettings;
 use super::xsrf_token::{MASK_BYTES, TOKEN_BYTES, XsrfToken};
 use crate::app::context::Context;
 use crate::app::handler::middleware::{Middleware, Next};
-use crate::app::response::escape::escape;
+use crate::app::response::html::escape;
 use crate::app::response::responder::Html;
 use crate::app::routing::Route;
 use crate::error::{Error, HttpError, Result};
