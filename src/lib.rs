@@ -59,7 +59,8 @@
 //! | `encryption` | no | encrypted cookies, and sessions in them |
 //! | `passwords` | no | hashes of passwords, with Argon2 |
 //! | `locale` | no | `views::locale`: translations, and the formats of each region |
-//! | `reload` | no | `Context::render_file`: templates that are read anew for each page |
+//! | `gettext` | no | the part of `locale` without a further crate: translations from gettext, and the choice of a language |
+//! | `reload` | no | for development: `--reload` rebuilds and restarts, `Context::render_file` reads templates anew |
 
 pub mod app;
 #[cfg(feature = "serve")]

@@ -107,7 +107,7 @@ fn take_over(config: &ServerConfig, shards: &Shards) -> Result<Vec<Bound>> {
     config.listen.iter().try_for_each(|listen| check(listen, config))?;
     // Only the sockets of systemd are several for one address, and then for the last.
     let schemes = config.listen.iter().map(|listen| listen.scheme);
-    let last = schemes.clone().last().flatten();
+    let last = config.listen.last().and_then(|listen| listen.scheme);
     let schemes = schemes.chain(std::iter::repeat(last));
     let inherited = inherited_listeners()?.into_iter().zip(schemes);
     let take_over = |(listener, scheme)| Ok(Bound::new(inherit(listener, shards.count())?, scheme, config));
