@@ -2,6 +2,7 @@
 //! browser, and the page comes back by itself.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -150,7 +151,11 @@ fn a_change_is_answered_without_a_refused_connection_and_errors_are_shown_until_
     package.answer("<p id=a>three</p>");
     await_answer(&server, 200, "three");
     if let Some(shown) = &shown {
-        shown.wait_until("document.querySelector('#a')?.textContent == 'three'");
+        let text = || shown.evaluate("document.querySelector('#a')?.textContent");
+        // An evaluation fails, and panics, while the page loads.
+        eventually("the page has reloaded itself", || {
+            catch_unwind(AssertUnwindSafe(text)).is_ok_and(|text| text == "three")
+        });
     }
 
     // A program that ends by itself is shown too, and started again after the next change.
