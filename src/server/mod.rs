@@ -42,7 +42,6 @@ use std::hash::RandomState;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use squall_shards::{
     Builder, Mesh, Reloader, Shard, ShardId, Shards, Stopper, spawn_detached, spawn_local,
@@ -64,7 +63,7 @@ use crate::pubsub::TopicOptions;
 use access_log::{AccessLogWriter, LineSender, RequestLog};
 use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
-use config::{OwnSettings, ServerConfig};
+use config::ServerConfig;
 use files::ShardFiles;
 use home_shards::ShardHomes;
 use memory::pressure::Budget;
