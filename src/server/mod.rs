@@ -43,9 +43,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use squall_shards::{
-    Builder, Mesh, Reloader, Shard, ShardId, Shards, Stopper, spawn_detached, spawn_local,
-};
+use squall_shards::{Builder, Mesh, Reloader, Shard, ShardId, Shards, Stopper, spawn_detached, spawn_local};
 
 pub use access_log::{AccessLogFormat, InvalidAccessLogFormat};
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
