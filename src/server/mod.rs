@@ -61,7 +61,7 @@ use crate::pubsub::TopicOptions;
 use access_log::{AccessLogWriter, LineSender, RequestLog};
 use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
-use config::ServerConfig;
+use config::{OwnSettings, ServerConfig};
 use files::ShardFiles;
 use home_shards::ShardHomes;
 use memory::pressure::Budget;
@@ -487,6 +487,21 @@ struct Announcement {
     driver: String,
 }
 
+impl Announcement {
+    /// Tells the operator and the supervisor that the server listens.
+    fn announce(&self, settings: &OwnSettings) -> Result {
+        operator_log::listening(&self.addresses, self.shards, &self.driver);
+        #[cfg(feature = "reload")]
+        if settings.reload && reload::is_supervised() {
+            reload::report_listening()?;
+        }
+        if settings.debug {
+            operator_log::shows_errors();
+        }
+        Ok(())
+    }
+}
+
 /// Serves on one shard, from building the application to the end of the drain.
 async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let ShardSetup {
@@ -539,20 +554,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         let in_process = in_process.map(|reports| spawn_local(in_process::accept(Rc::clone(&server), reports)));
         accepting.into_iter().chain(in_process)
     };
-    if let Some(Announcement {
-        addresses,
-        shards,
-        driver,
-    }) = announcement
-    {
-        operator_log::listening(&addresses, shards, &driver);
-        #[cfg(feature = "reload")]
-        if server.config.own.reload && reload::is_supervised() {
-            reload::report_listening()?;
-        }
-        if server.config.own.debug {
-            operator_log::shows_errors();
-        }
+    if let Some(announcement) = announcement {
+        announcement.announce(&server.config.own)?;
     }
     for accepting in accepting {
         accepting.await??;

@@ -37,8 +37,10 @@ fn a_request_over_http_2_allocates_nothing_in_the_machine() {
     let begin = [&PREFACE[..], &frame(4, 0, 0, b""), &frame(1, 5, 1, &first)].concat();
     let requests: Vec<_> = (1..1000).map(|index| frame(1, 5, 1 + 2 * index, &later)).collect();
     let date = HttpDate::from(SystemTime::UNIX_EPOCH);
-    let mut response = ResponseHead::default();
-    response.content_type = Some(MediaType::Text);
+    let response = ResponseHead {
+        content_type: Some(MediaType::Text),
+        ..ResponseHead::default()
+    };
     let mut serve = |mut input: &[u8]| {
         out.clear();
         loop {

@@ -221,7 +221,7 @@ fn the_flag_reads_the_folder_templates_of_the_package() {
     let running = Running::serve(server.shards(1).autoreload_templates(true));
     let page = running.get("/");
     page.expect_status(200).unwrap();
-    let html = String::from_utf8(page.body.clone()).unwrap();
+    let html = String::from_utf8(page.body).unwrap();
     assert!(html.contains("&lt;Ada&gt;"), "{html}");
 }
 

@@ -498,9 +498,9 @@ mod tests {
 
     #[test]
     fn content_that_is_too_dense_is_an_error_beyond_what_is_free() {
-        let bytes = FREE_BYTES as usize + 1;
+        let bytes = usize::try_from(FREE_BYTES).unwrap() + 1;
         for (coding, content) in coded_at(1, &vec![0; bytes]) {
-            let ratio = (bytes / content.len()) as u32;
+            let ratio = u32::try_from(bytes / content.len()).unwrap();
             for (ratio_max, bytes_max, expected) in [
                 (ratio / 2, u64::MAX, Some(DecodeError::TooDense)),
                 (ratio / 2, FREE_BYTES, Some(DecodeError::TooLarge)),
