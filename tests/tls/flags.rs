@@ -1,11 +1,12 @@
 //! TLS on the command line of an example: certificates by flags, a certificate for development, SIGHUP.
 
 use std::fs;
+use std::process::Command;
 
 use crate::authority::Authority;
 use crate::client::Options;
 use crate::support::eventually;
-use crate::support::server::Server as Example;
+use crate::support::server::{Server as Example, command};
 
 /// The example `hello`, built with TLS.
 const EXAMPLE: &str = "tls_hello";
@@ -92,7 +93,14 @@ fn flags_name_certificates_and_sighup_reads_them_anew() {
 #[test]
 fn a_server_without_certificates_ends_at_a_hangup() {
     use std::os::unix::process::ExitStatusExt as _;
-    let server = Example::start(EXAMPLE, &[]);
+    // A program that is started under nohup inherits that SIGHUP is ignored; so does a test.
+    let hello = command(EXAMPLE);
+    let mut with_default_signals = Command::new("env");
+    with_default_signals
+        .arg("--default-signal=HUP")
+        .arg(hello.get_program())
+        .args(hello.get_args());
+    let server = Example::start_by(with_default_signals, 1, &[]);
     server.signal("HUP");
     assert_eq!(server.wait().signal(), Some(1));
 }
