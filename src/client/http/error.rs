@@ -122,7 +122,8 @@ impl FetchError {
         &self.url
     }
 
-    /// Returns the status of the response, if [`error_for_status`](super::Response::error_for_status) made this error.
+    /// Returns the status of the response if [`error_for_status`](crate::client::Response::error_for_status) made this
+    /// error.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match *self.failure {

@@ -25,7 +25,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// See [`FetchFailure`](super::FetchFailure). A response with any status is a success.
+    /// See [`FetchFailure`](crate::client::FetchFailure). A response with any status is a success.
     ///
     /// # Cancel safety
     ///

@@ -19,7 +19,7 @@ fn formatted(text: Result<String>) -> askama::Result<String> {
 filter! {
     /// Gives a message of Fluent with at most two values: `{{ "welcome"|message("name", name) }}`.
     ///
-    /// A value that is a number selects plural forms. See [`Locale::message`].
+    /// A value that is a number selects plural forms. See [`Locale::message`](crate::views::locale::Locale::message).
     message { values: Vec<String> }, arguments: 0 1 2 3
 }
 
