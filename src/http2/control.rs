@@ -66,10 +66,7 @@ impl Connection {
             self.budget.charge_control(&self.limits, now)?;
         }
         let before = self.peer;
-        self.peer.apply(payload, self.role)?;
-        if self.peer.header_table_bytes != before.header_table_bytes {
-            self.encoder.set_peer_table_size(self.peer.header_table_bytes as usize);
-        }
+        self.peer.apply(payload, self.role, &mut self.encoder)?;
         // The windows of all open streams change with it, and may become negative (RFC 9113 §6.9.2).
         let change = self.peer.initial_window - before.initial_window;
         if change != 0 {

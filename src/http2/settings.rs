@@ -2,6 +2,7 @@
 
 use super::error::{ConnectionError, ErrorCode};
 use super::frame::{self, PAYLOAD_BYTES_MAX, kind};
+use super::hpack::Encoder;
 use super::limits::Limits;
 use super::window::{WINDOW_INITIAL, WINDOW_MAX};
 
@@ -27,7 +28,6 @@ pub(super) enum Role {
 /// The settings of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PeerSettings {
-    pub(super) header_table_bytes: u32,
     pub(super) initial_window: i64,
     /// Most streams that this end may have open, as a client.
     pub(super) max_concurrent_streams: u32,
@@ -36,20 +36,20 @@ pub(super) struct PeerSettings {
 impl PeerSettings {
     /// The values before the peer's first SETTINGS.
     pub(super) const INITIAL: Self = Self {
-        header_table_bytes: 4096,
         initial_window: WINDOW_INITIAL,
         max_concurrent_streams: u32::MAX,
     };
 
-    /// Applies the payload of a SETTINGS frame of the peer of `role`.
+    /// Applies the payload of a SETTINGS frame of the peer of `role`, value by value.
     ///
-    /// Frames are written in 16 KiB at most, so a larger SETTINGS_MAX_FRAME_SIZE has no effect.
-    pub(super) fn apply(&mut self, payload: &[u8], role: Role) -> Result<(), ConnectionError> {
+    /// The encoder sees each size of the peer's table, because it announces the smallest (RFC 7541 §4.2). Frames are
+    /// written in 16 KiB at most, so a larger SETTINGS_MAX_FRAME_SIZE has no effect.
+    pub(super) fn apply(&mut self, payload: &[u8], role: Role, encoder: &mut Encoder) -> Result<(), ConnectionError> {
         let (entries, _) = payload.as_chunks::<6>();
         for &[a, b, c, d, e, f] in entries {
             let value = u32::from_be_bytes([c, d, e, f]);
             match u16::from_be_bytes([a, b]) {
-                HEADER_TABLE_SIZE => self.header_table_bytes = value,
+                HEADER_TABLE_SIZE => encoder.set_peer_table_size(value as usize),
                 ENABLE_PUSH if value > u32::from(role == Role::Server) => {
                     return Err(ConnectionError::protocol("SETTINGS_ENABLE_PUSH is invalid"));
                 }
@@ -108,7 +108,7 @@ mod tests {
         let mut payload = id.to_be_bytes().to_vec();
         payload.extend_from_slice(&value.to_be_bytes());
         let mut settings = PeerSettings::INITIAL;
-        let applied = settings.apply(&payload, Role::Server);
+        let applied = settings.apply(&payload, Role::Server, &mut Encoder::new());
         applied.map(|()| settings).map_err(|error| error.code)
     }
 
@@ -126,6 +126,8 @@ mod tests {
             (MAX_FRAME_SIZE, 1 << 24, Err(ErrorCode::PROTOCOL_ERROR)),
             (ENABLE_CONNECT_PROTOCOL, 2, Err(ErrorCode::PROTOCOL_ERROR)),
             (NO_RFC7540_PRIORITIES, 2, Err(ErrorCode::PROTOCOL_ERROR)),
+            (HEADER_TABLE_SIZE, 0, initial),
+            (HEADER_TABLE_SIZE, u32::MAX, initial),
             (0xffff, 7, initial),
         ] {
             assert_eq!(applied(id, value), expected, "{id} {value}");
@@ -133,10 +135,6 @@ mod tests {
         assert_eq!(
             applied(INITIAL_WINDOW_SIZE, (1 << 31) - 1).unwrap().initial_window,
             WINDOW_MAX
-        );
-        assert_eq!(
-            applied(HEADER_TABLE_SIZE, u32::MAX).unwrap().header_table_bytes,
-            u32::MAX
         );
     }
 }

@@ -84,7 +84,15 @@ fn pythons_h2_is_served() {
     }
     let server = Server::start("conformance", &["--max-body-bytes", "4M"]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http2/python_client.py");
-    for scenario in ["streams", "upload", "download", "cancel", "trailers", "small_windows"] {
+    for scenario in [
+        "streams",
+        "upload",
+        "download",
+        "cancel",
+        "trailers",
+        "small_windows",
+        "small_tables",
+    ] {
         let address = server.address();
         let mut command = Command::new(&python);
         command.env("PYTHONDONTWRITEBYTECODE", "1");

@@ -191,3 +191,29 @@ fn a_head_of_60_kb_comes_in_continuations() {
     assert!(bytes > 30_000, "{bytes}");
     assert_eq!(connection.answer(1).content, b"ok");
 }
+
+/// RFC 7541 §4.2: the block behind the acknowledgement begins with the sizes, the smallest first.
+#[test]
+fn the_size_of_the_clients_table_is_confirmed_in_the_next_block() {
+    let server = Server::shared();
+    for (entries, expected) in [
+        (&[(1, 0)][..], &[0x20, 0x88][..]),
+        (&[(1, 0), (1, 4096)], &[0x20, 0x3f, 0xe1, 0x1f, 0x88]),
+        (&[(1, 65_536)], &[0x88]),
+    ] {
+        let mut connection = Http2::open_with(&server, entries);
+        connection.send(&get(1, "/"));
+        let mut frame = connection.frame().unwrap();
+        let mut has_acknowledged = false;
+        while frame.kind != HEADERS {
+            has_acknowledged |= (frame.kind, frame.flags) == (SETTINGS, 1);
+            frame = connection.frame().unwrap();
+        }
+        assert!(has_acknowledged, "{entries:?}");
+        assert!(
+            frame.payload.starts_with(expected),
+            "{entries:?}: {:02x?}",
+            frame.payload
+        );
+    }
+}

@@ -67,6 +67,81 @@ fn a_response_has_its_fields_and_those_of_the_machine() {
     bench.check_quiescent();
 }
 
+/// The peer applies its new limit when the acknowledgement comes, so the next block begins with the update, whether or not
+/// the encoder has used its table (RFC 7541 §4.2, RFC 9113 §4.3.1).
+#[test]
+fn the_block_behind_an_acknowledged_table_size_begins_with_the_update() {
+    const EMPTY: &[u8] = &[0x20];
+    const WHOLE: &[u8] = &[0x3f, 0xe1, 0x1f];
+    let cases: [(&[&[u32]], Vec<u8>); 10] = [
+        (&[&[0]], EMPTY.to_vec()),
+        (&[&[30]], vec![0x3e]),
+        (&[&[4096]], vec![]),
+        (&[&[u32::MAX]], vec![]),
+        (&[&[0, 4096]], [EMPTY, WHOLE].concat()),
+        (&[&[0, u32::MAX]], [EMPTY, WHOLE].concat()),
+        (&[&[30, 0, 20]], [EMPTY, &[0x34]].concat()),
+        (&[&[0], &[4096]], [EMPTY, WHOLE].concat()),
+        (&[&[20], &[0], &[10], &[5]], [EMPTY, &[0x25]].concat()),
+        (&[&[u32::MAX, 30], &[20]], vec![0x34]),
+    ];
+    for (frames, expected) in cases {
+        for is_table_used in [false, true] {
+            let mut bench = Bench::begun();
+            let mut decoder = Decoder::new();
+            if is_table_used {
+                let stream = bench.request(&get(1));
+                bench.send_head(stream, &head(200, &[("x-a", "b")]), Some(0), true);
+                fields(&mut decoder, &bench.sent()[0]);
+            }
+            // The request of a block that precedes the change.
+            let before = bench.request(&get(3));
+            let after = bench.request(&get(5));
+            bench.send_head(before, &head(200, &[("x-a", "b")]), Some(0), true);
+            for sizes in frames {
+                let entries: Vec<_> = sizes.iter().map(|size| (1, *size)).collect();
+                assert_eq!(bench.receive_all(&settings(&entries)), []);
+            }
+            bench.send_head(after, &head(200, &[("x-a", "b")]), Some(0), true);
+            let sent = bench.sent();
+            let (first, last) = (&sent[0], &sent[sent.len() - 1]);
+            let acknowledged = &sent[1..sent.len() - 1];
+            assert!(
+                acknowledged.iter().all(|frame| (frame.kind, frame.flags) == (4, 1)),
+                "{sent:?}"
+            );
+            assert_eq!(acknowledged.len(), frames.len());
+            assert_eq!(first.payload[0], 0x88, "{frames:?}");
+            assert_eq!(
+                last.payload[..expected.len() + 1],
+                [&expected[..], &[0x88]].concat(),
+                "{frames:?}"
+            );
+            assert_eq!(fields(&mut decoder, first), fields(&mut decoder, last), "{frames:?}");
+        }
+    }
+}
+
+/// An interim head, and trailers, are blocks too.
+#[test]
+fn the_update_of_the_table_size_precedes_interim_heads_and_trailers() {
+    let mut bench = Bench::begun();
+    let stream = bench.request(&with_fields(1, false, &[("expect", "100-continue")]));
+    assert_eq!(bench.receive_all(&settings(&[(1, 0)])), []);
+    bench.connection.send_continue(stream, &mut bench.out);
+    bench.send_head(stream, &head(200, &[]), None, false);
+    assert_eq!(bench.receive_all(&settings(&[(1, 10)])), []);
+    let trailers = head(200, &[("x-checksum", "7")]).headers;
+    bench
+        .connection
+        .send_last(stream, b"a", Some(&trailers), &mut bench.out)
+        .unwrap();
+    let sent = bench.sent();
+    let blocks: Vec<_> = sent.iter().filter(|frame| frame.kind == 1).collect();
+    let first_bytes: Vec<_> = blocks.iter().map(|frame| frame.payload[0]).collect();
+    assert_eq!(first_bytes, [0x20, 0x88, 0x2a], "{sent:?}");
+}
+
 /// The second head on a connection is indices alone.
 #[test]
 fn a_repeated_head_is_a_few_bytes() {
