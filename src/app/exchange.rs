@@ -12,6 +12,8 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::body_channel::Channel;
 use super::context::Context;
 use super::request::client_address::Peer;
@@ -38,6 +40,8 @@ pub enum Outcome<'a> {
         head: Option<&'a ResponseHead>,
         /// Content, possibly empty. Without a stream and an earlier flush, it is all of the content.
         body: &'a [u8],
+        /// `body` again if it is one shared piece, which needs no copy.
+        whole: Option<&'a Bytes>,
         /// More content after `body`, read with [`Shared::poll_stream`](super::Shared::poll_stream).
         ///
         /// For HEAD, the driver drops it with [`Shared::discard`](super::Shared::discard).
@@ -109,6 +113,7 @@ impl Exchange {
         Outcome::Respond {
             head: (!response.head_sent).then_some(&response.head),
             body: response.content(),
+            whole: response.whole(),
             stream,
             trailers: &response.trailers,
         }

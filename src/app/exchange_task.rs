@@ -192,6 +192,7 @@ impl ExchangeTask {
         let cx = &mut exchange.context;
         let is_bodiless = *cx.head.method() == Method::HEAD || has_no_content(cx.response.head.status);
         let response = &mut cx.response;
+        response.slice_whole();
         if response.completion == Completion::Whole && response.buffer().is_err() {
             response.completion = Completion::BrokenOff;
         }

@@ -1,7 +1,7 @@
 //! Files that change: between two requests, and while they are sent.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ fn a_change_on_the_way_to_a_file_is_seen() {
 }
 
 /// Connects with a small receive buffer, asks for a file, and reads the start of the response.
-fn begin(site: &Site, path: &str) -> (TcpStream, Vec<u8>) {
+pub(crate) fn begin(site: &Site, path: &str) -> (TcpStream, Vec<u8>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(64 * 1024).unwrap();
     socket.connect(&site.server.address().into()).unwrap();
@@ -155,12 +155,12 @@ fn begin(site: &Site, path: &str) -> (TcpStream, Vec<u8>) {
 }
 
 /// The content behind the head of a response.
-fn content(response: &[u8]) -> &[u8] {
+pub(crate) fn content(response: &[u8]) -> &[u8] {
     let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
     &response[end + 4..]
 }
 
-fn read_to_end(stream: &mut TcpStream, mut response: Vec<u8>) -> Vec<u8> {
+pub(crate) fn read_to_end(stream: &mut TcpStream, mut response: Vec<u8>) -> Vec<u8> {
     // A reset ends it as well.
     drop(stream.read_to_end(&mut response));
     response
@@ -210,9 +210,18 @@ fn a_response_never_mixes_two_versions_of_a_file() {
     // Written in place: the file stays the same one.
     fs::write(site.folder.root().join("large.bin"), vec![b'y'; LARGE_BYTES]).unwrap();
     let response = read_to_end(&mut stream, start);
-    let content = content(&response);
-    assert!(content.len() < LARGE_BYTES, "the connection was cut");
-    assert!(content.iter().all(|byte| *byte == b'x'));
+    let received = content(&response);
+    assert!(received.len() < LARGE_BYTES, "the connection was cut");
+    assert!(received.iter().all(|byte| *byte == b'x'));
+    // Without a cut in between, what is on its way to the client is still the old version.
+    let (mut stream, start) = begin(&site, "large.bin");
+    let file = fs::File::options()
+        .write(true)
+        .open(site.folder.root().join("large.bin"));
+    file.unwrap().write_all(&vec![b'z'; LARGE_BYTES]).unwrap();
+    let response = read_to_end(&mut stream, start);
+    assert!(content(&response).len() < LARGE_BYTES, "the connection was cut");
+    assert!(content(&response).iter().all(|byte| *byte == b'y'));
 }
 
 #[test]

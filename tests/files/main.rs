@@ -20,5 +20,6 @@ mod faults;
 mod paths;
 mod ranges;
 mod site;
+mod snapshots;
 mod variants;
 mod versions;

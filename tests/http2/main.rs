@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alike;
 mod attacks;
 mod clients;
 mod endings;

@@ -206,6 +206,7 @@ impl AppRequest<'_> {
                 body,
                 stream,
                 trailers,
+                ..
             } => {
                 if let Some(head) = head {
                     response.status = head.status;

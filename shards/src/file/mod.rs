@@ -7,6 +7,7 @@
 mod directory;
 mod metadata;
 mod opened;
+mod snapshot;
 mod trail;
 
 use std::io;
@@ -17,6 +18,8 @@ use rustix::process::Resource;
 pub use directory::{Directory, Entry};
 pub use metadata::{FileIdentity, FileKind, Metadata};
 pub use opened::File;
+pub(crate) use snapshot::pages_of;
+pub use snapshot::{Snapshot, SnapshotWriter};
 pub use trail::Trail;
 
 /// Whether a call may wait for a disk.

@@ -11,6 +11,7 @@ mod connect;
 mod holder;
 mod listener;
 mod listeners;
+pub(crate) mod page_send;
 mod patience;
 mod race;
 pub(crate) mod send_buffer;

@@ -84,12 +84,14 @@ pub struct OpenFile {
     pub(in crate::app) modified: Option<SystemTime>,
     pub(in crate::app) bytes: u64,
     pub(in crate::app) content: FileContent,
+    /// The version of the content, if it is known.
+    version: Option<FileVersion>,
 }
 
 /// The content of a file.
 #[derive(Clone)]
 pub(in crate::app) enum FileContent {
-    /// In memory; its version is the tag.
+    /// In memory.
     Held(Bytes),
     /// Read piece by piece.
     Large(Rc<dyn FileReader>),
@@ -122,11 +124,19 @@ impl OpenFile {
     /// Makes a file whose content is in memory.
     #[must_use]
     pub fn held(content: Bytes, modified: Option<SystemTime>) -> Self {
+        let version = FileVersion::of(&content);
+        Self::kept(content, version, version, modified)
+    }
+
+    /// Makes a file whose content is in memory, with a tag and a version that are known.
+    #[must_use]
+    pub fn kept(content: Bytes, tag: FileVersion, version: FileVersion, modified: Option<SystemTime>) -> Self {
         Self {
-            tag: FileVersion::of(&content),
+            tag,
             modified,
             bytes: content.len() as u64,
             content: FileContent::Held(content),
+            version: Some(version),
         }
     }
 
@@ -138,13 +148,14 @@ impl OpenFile {
             modified,
             bytes,
             content: FileContent::Large(reader),
+            version: None,
         }
     }
 
     /// Returns the content's version; `None` if the file changes meanwhile.
     pub(in crate::app) async fn version(&self) -> Option<FileVersion> {
         match &self.content {
-            FileContent::Held(_) => Some(self.tag),
+            FileContent::Held(_) => self.version,
             FileContent::Large(reader) => match reader.version_now() {
                 None => Rc::clone(reader).version().await,
                 known => known,

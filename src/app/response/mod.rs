@@ -15,6 +15,7 @@ pub(in crate::app) mod html;
 pub(in crate::app) mod location;
 pub(in crate::app) mod responder;
 pub(in crate::app) mod set_cookie;
+mod slices;
 pub(in crate::app) mod sse;
 pub(in crate::app) mod state;
 pub(in crate::app) mod vary;

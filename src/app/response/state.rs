@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::compression::ContentEncoder;
 use super::set_cookie::SetCookies;
+use super::slices::{SLICE_BYTES, Slices};
 use crate::app::body_channel::{Flush, RETAINED_BYTES_MAX};
 use crate::app::shared::Shared;
 use crate::app::websocket::Upgrade;
@@ -132,6 +133,11 @@ impl ResponseState {
         }
     }
 
+    /// The same if it is one piece that was passed without a copy.
+    pub(in crate::app) fn whole(&self) -> Option<&Bytes> {
+        (!self.whole.is_empty()).then_some(&self.whole)
+    }
+
     /// Checks that the complete response can be sent as written.
     pub(in crate::app) fn check(&mut self, method: &Method) -> Result {
         self.check_head()?;
@@ -221,6 +227,19 @@ impl ResponseState {
             }
         }
         Ok(&mut self.written)
+    }
+
+    /// Turns a large shared content into a stream of its slices, for a driver that would copy the whole.
+    pub(in crate::app) fn slice_whole(&mut self) {
+        if self.whole.len() <= SLICE_BYTES || self.stream.is_some() {
+            return;
+        }
+        let whole = core::mem::take(&mut self.whole);
+        if !self.head_sent {
+            let length = HeaderValue::from(whole.len());
+            self.head.headers.set(header::CONTENT_LENGTH, length);
+        }
+        self.stream = Some(Box::pin(Slices(whole)));
     }
 
     /// Appends to the content, or records that memory ran out.

@@ -103,15 +103,16 @@ settings! {
         /// bound is 4 MiB for each peer that stops reading; the slow-consumer policies of topics would apply only after
         /// those.
         [Bytes] max_unsent_bytes: u32 = 128 * 1024,
-        /// Most bytes of small static files that each shard keeps in memory; with 0 it reads them for each request.
+        /// Most bytes of static files that each shard keeps in memory; with 0 it reads them for each request.
         ///
         /// 8 MiB: the pages, styles and scripts of a site. The shard asks the kernel for each request whether the file has
         /// changed. Less used files leave first.
         [Bytes] max_file_cache_bytes: u64 = 8 * 1024 * 1024,
-        /// Largest static file that is read into memory whole; larger ones are sent piece by piece.
+        /// Largest static file that is kept in memory; larger ones are read piece by piece for each response.
         ///
-        /// 64 KiB: as much as a connection sends at once.
-        [Bytes] max_cached_file_bytes: u64 = 64 * 1024,
+        /// 1 MiB: seven of them fit. A file beyond 64 KiB is kept from its second request on, in pages that sockets take
+        /// without a copy.
+        [Bytes] max_cached_file_bytes: u64 = 1024 * 1024,
         /// Longest time from the accept of a TLS connection to the end of its handshake.
         ///
         /// 10 s: as long as --header-timeout. Nothing that trickles in extends it.

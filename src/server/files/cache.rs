@@ -12,6 +12,7 @@ use std::rc::Rc;
 use squall_shards::file::FileIdentity;
 
 use crate::app::OpenFile;
+use crate::memory::Reservation;
 
 /// What an entry takes beside its content: its keys, its counters and its part of the tables. 512 bytes, rounded up.
 const ENTRY_BYTES: u64 = 512;
@@ -35,6 +36,8 @@ struct Entry {
     file: Rc<OpenFile>,
     bytes: u64,
     was_used: Cell<bool>,
+    /// Memory that the process would not count as its own.
+    _counted: Option<Reservation>,
 }
 
 impl FileCache {
@@ -46,9 +49,14 @@ impl FileCache {
         }
     }
 
-    /// Returns the size up to which a file is read into memory whole.
+    /// Returns the size of the largest file that is kept.
     pub(super) fn file_bytes_max(&self) -> u64 {
         self.file_bytes_max
+    }
+
+    /// Returns whether a file of this size may be kept.
+    pub(super) fn takes(&self, file_bytes: u64) -> bool {
+        file_bytes <= self.file_bytes_max && file_bytes.saturating_add(ENTRY_BYTES) <= self.bytes_max
     }
 
     /// Returns the file with this identity, if it is kept.
@@ -60,7 +68,15 @@ impl FileCache {
     }
 
     /// Keeps a file of this many bytes, in the place of others if the cache is full.
-    pub(super) fn insert(&self, identity: FileIdentity, file: &Rc<OpenFile>, file_bytes: u64) {
+    ///
+    /// `counted` ends with the entry.
+    pub(super) fn insert(
+        &self,
+        identity: FileIdentity,
+        file: &Rc<OpenFile>,
+        file_bytes: u64,
+        counted: Option<Reservation>,
+    ) {
         let bytes = file_bytes.saturating_add(ENTRY_BYTES);
         if bytes > self.bytes_max {
             return;
@@ -71,6 +87,7 @@ impl FileCache {
             file: Rc::clone(file),
             bytes,
             was_used: Cell::new(false),
+            _counted: counted,
         };
         match entries.files.insert(identity, entry) {
             None => entries.turns.push_back(identity),
@@ -130,7 +147,7 @@ mod tests {
     }
 
     fn insert(cache: &FileCache, identity: FileIdentity, bytes: usize) {
-        cache.insert(identity, &file(bytes), bytes as u64);
+        cache.insert(identity, &file(bytes), bytes as u64, None);
     }
 
     #[test]

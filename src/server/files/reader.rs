@@ -27,6 +27,11 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How many pieces are read before other tasks of the shard get their turn. 4: about 100 µs of copying.
 const PIECES_AT_ONCE_MAX: u32 = 4;
 
+/// Returns the opaque part of the entity tag of a large file: of its identity, so that no content is read for it.
+pub(super) fn tag(identity: &FileIdentity) -> FileVersion {
+    FileVersion::of(&identity.to_bytes())
+}
+
 /// An open file that is too large to be kept in memory.
 pub(super) struct LargeFile {
     file: Arc<File>,
@@ -34,16 +39,10 @@ pub(super) struct LargeFile {
 }
 
 impl LargeFile {
-    /// Makes what the application gets; the tag comes from the identity, so no content is read for it.
-    pub(super) fn open(file: File, metadata: Metadata) -> OpenFile {
-        let tag = FileVersion::of(&metadata.identity().to_bytes());
-        let file = Arc::new(file);
-        OpenFile::large(
-            Rc::new(Self { file, metadata }),
-            metadata.bytes(),
-            tag,
-            metadata.modified(),
-        )
+    /// Makes what the application gets.
+    pub(super) fn open(file: Arc<File>, metadata: Metadata) -> OpenFile {
+        let (tag, reader) = (tag(metadata.identity()), Rc::new(Self { file, metadata }));
+        OpenFile::large(reader, metadata.bytes(), tag, metadata.modified())
     }
 
     fn identity(&self) -> &FileIdentity {

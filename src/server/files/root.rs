@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use squall_shards::file::{
@@ -12,6 +13,7 @@ use squall_shards::{BlockingError, Shard, clock, spawn_blocking};
 
 use super::cache::FileCache;
 use super::reader::LargeFile;
+use super::snapshots::{Snapshots, WHOLE_BYTES_MAX};
 use super::trails::Trails;
 use crate::app::{FileRoot, Found, ListedFile, OpenFile, Opened};
 use crate::memory;
@@ -25,6 +27,7 @@ type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(super) struct DirectoryRoot {
     directory: Directory,
     cache: Rc<FileCache>,
+    snapshots: Rc<Snapshots>,
     trails: Trails,
 }
 
@@ -39,12 +42,20 @@ enum Content {
 }
 
 impl DirectoryRoot {
-    pub(super) fn new(directory: Directory, cache: Rc<FileCache>) -> Self {
+    pub(super) fn new(directory: Directory, cache: Rc<FileCache>, snapshots: Rc<Snapshots>) -> Self {
         Self {
             directory,
             cache,
+            snapshots,
             trails: Trails::new(open_files_max()),
         }
+    }
+}
+
+impl DirectoryRoot {
+    /// Returns the size up to which a file is read whole for one request.
+    fn whole_bytes_max(&self) -> u64 {
+        self.cache.file_bytes_max().min(WHOLE_BYTES_MAX)
     }
 }
 
@@ -85,15 +96,15 @@ impl FileRoot for DirectoryRoot {
     }
 
     fn open_now(&self, path: &[u8]) -> Option<Opened> {
-        let whole_bytes_max = self.cache.file_bytes_max();
-        now(read(&self.directory, path, whole_bytes_max, DiskWait::Refused)).map(|read| opened(read, &self.cache))
+        let read = read(&self.directory, path, self.whole_bytes_max(), DiskWait::Refused);
+        now(read).map(|read| opened(read, &self.cache, &self.snapshots))
     }
 
     fn open(&self, path: &[u8]) -> LocalBoxFuture<Opened> {
-        let (directory, path, cache) = (self.directory.clone(), path.to_vec(), Rc::clone(&self.cache));
-        let whole_bytes_max = cache.file_bytes_max();
+        let (directory, path, whole_bytes_max) = (self.directory.clone(), path.to_vec(), self.whole_bytes_max());
         let read = spawn_blocking(move || read(&directory, &path, whole_bytes_max, DiskWait::Allowed));
-        Box::pin(async move { opened(on_pool(read.await), &cache) })
+        let (cache, snapshots) = (Rc::clone(&self.cache), Rc::clone(&self.snapshots));
+        Box::pin(async move { opened(on_pool(read.await), &cache, &snapshots) })
     }
 
     fn list(&self, path: &[u8], count_max: usize) -> LocalBoxFuture<io::Result<Vec<ListedFile>>> {
@@ -183,7 +194,7 @@ fn read_whole(file: &File, metadata: &Metadata, wait: DiskWait) -> io::Result<Ve
 }
 
 /// Makes what the application gets, and keeps small contents.
-fn opened(read: io::Result<Option<(Metadata, Content)>>, cache: &Rc<FileCache>) -> Opened {
+fn opened(read: io::Result<Option<(Metadata, Content)>>, cache: &FileCache, snapshots: &Rc<Snapshots>) -> Opened {
     let (metadata, content) = match read {
         Ok(Some(read)) => read,
         Ok(None) => return Ok(None),
@@ -194,11 +205,15 @@ fn opened(read: io::Result<Option<(Metadata, Content)>>, cache: &Rc<FileCache>) 
         Content::Whole { bytes, is_settled } => {
             let file = Rc::new(OpenFile::held(Bytes::from(bytes), metadata.modified()));
             if is_settled {
-                cache.insert(*metadata.identity(), &file, metadata.bytes());
+                cache.insert(*metadata.identity(), &file, metadata.bytes(), None);
             }
             file
         }
-        Content::Large(file) => Rc::new(LargeFile::open(file, metadata)),
+        Content::Large(file) => {
+            let file = Arc::new(file);
+            snapshots.note(&file, &metadata);
+            Rc::new(LargeFile::open(file, metadata))
+        }
     }))
 }
 

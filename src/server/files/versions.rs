@@ -63,7 +63,8 @@ pub(super) async fn compute(file: Arc<File>, metadata: Metadata) -> Option<FileV
     Some(version)
 }
 
-fn remember(identity: FileIdentity, version: FileVersion) {
+/// Remembers the version of a file whose identity is settled.
+pub(super) fn remember(identity: FileIdentity, version: FileVersion) {
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= VERSIONS_KNOWN_MAX {
             known.clear();

@@ -294,6 +294,7 @@ impl Connection {
         let Outcome::Respond {
             head,
             body,
+            whole,
             stream,
             trailers,
         } = exchange.outcome()
@@ -327,7 +328,9 @@ impl Connection {
             stream => stream,
         };
         if stream.is_some() || !self.writer.fits(body) {
-            let rest = self.io(app, channel).write_rest(body, stream, trailers);
+            // With TLS the content is sealed piece by piece, so that no copy of the whole is made.
+            let whole = whole.filter(|_| !self.wire.socket.is_secure()).cloned();
+            let rest = self.io(app, channel).write_rest(body, whole, stream, trailers);
             return Ok(Some(Box::pin(in_route(app, rest))));
         }
         self.writer.write_last(&mut self.wire, body, trailers)?;

@@ -11,6 +11,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::ending::{Ending, Flow};
 use super::reader::{ContentRead, RequestReader};
 use super::wire::{Wire, earlier};
@@ -153,10 +155,21 @@ impl ExchangeIo<'_> {
 /// After the handler has ended.
 impl ExchangeIo<'_> {
     /// Writes content that exceeds one output buffer or comes as a stream, then the end of the response.
-    pub(super) async fn write_rest(mut self, body: &[u8], stream: Option<BodyStream>, trailers: &Headers) -> Flow {
+    ///
+    /// `whole` is `body` again if it is one shared piece.
+    pub(super) async fn write_rest(
+        mut self,
+        body: &[u8],
+        whole: Option<Bytes>,
+        stream: Option<BodyStream>,
+        trailers: &Headers,
+    ) -> Flow {
         // Sending may wait, so the shard's receive buffer returns first.
         self.reader.set_aside(self.wire)?;
-        self.writer.write_content(self.wire, body).await?;
+        match whole {
+            Some(whole) => self.writer.write_shared(self.wire, whole).await?,
+            None => self.writer.write_content(self.wire, body).await?,
+        }
         if let Some(stream) = stream {
             self.write_stream(stream).await?;
         }

@@ -175,6 +175,17 @@ impl ResponseWriter {
         }
     }
 
+    /// Writes content that is one shared piece, and waits until the kernel has taken it.
+    pub(super) async fn write_shared(&mut self, wire: &mut Wire, content: Bytes) -> Flow {
+        self.write_chunk(wire, content).await?;
+        // The peer's pace is checked here; between requests it is not.
+        if wire.socket.is_sending() {
+            wait_sent(wire).await
+        } else {
+            Ok(())
+        }
+    }
+
     /// Writes a chunk of a stream; a large one leaves as it is, without a copy, where its framing allows that.
     pub(super) async fn write_chunk(&mut self, wire: &mut Wire, chunk: Bytes) -> Flow {
         if chunk.len() < UNCOPIED_BYTES_MIN || !wire.machine.send_unframed(chunk.len()).map_err(abort)? {
@@ -279,6 +290,7 @@ impl ResponseWriter {
             body,
             stream: None,
             trailers,
+            ..
         } = exchange.outcome()
         else {
             return false;

@@ -69,6 +69,7 @@ impl Connection {
             body,
             stream: None,
             trailers,
+            ..
         } = exchange.outcome()
         else {
             return Err(SendError::HeadNotSent);

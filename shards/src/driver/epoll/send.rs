@@ -5,8 +5,10 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
+use crate::net::page_send::{PageSend, takes_no_pages};
 use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 
 const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
@@ -15,6 +17,8 @@ const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 #[derive(Debug)]
 pub(super) struct Outgoing {
     buffer: SendBuffer,
+    /// The pages that the kernel takes in place of a copy.
+    pages: Option<Box<PageSend>>,
     length: usize,
     sent: usize,
     /// When the kernel last took a part of the buffer.
@@ -25,6 +29,7 @@ impl Outgoing {
     pub(super) fn new(buffer: SendBuffer) -> Self {
         let length = buffer.len();
         Self {
+            pages: PageSend::of(&buffer).map(Box::new),
             buffer,
             length,
             sent: 0,
@@ -40,18 +45,20 @@ impl Outgoing {
     pub(super) fn write(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let before = self.sent;
         while self.sent < self.length {
-            let taken = match &self.buffer {
-                SendBuffer::Owned(bytes) => send(socket, rest(bytes, self.sent), FLAGS),
-                SendBuffer::Shared(bytes) => send(socket, rest(bytes, self.sent), FLAGS),
-                SendBuffer::Vectored(parts) => {
+            let taken = match (&self.buffer, &self.pages) {
+                (buffer, Some(pages)) => pages.send(socket, buffer, self.sent),
+                (SendBuffer::Owned(bytes), None) => send(socket, rest(bytes, self.sent), FLAGS),
+                (SendBuffer::Shared(bytes), None) => send(socket, rest(bytes, self.sent), FLAGS),
+                (SendBuffer::Vectored(parts), None) => {
                     let slices = rest_of_parts(parts, self.sent);
                     sendmsg(socket, &slices, &mut SendAncillaryBuffer::default(), FLAGS)
                 }
             };
             match taken {
                 Ok(taken) => self.sent += taken,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => {
+                Err(Errno::INTR) => {}
+                Err(error) if self.pages.is_some() && takes_no_pages(error) => self.pages = None,
+                Err(Errno::AGAIN) => {
                     if self.sent > before {
                         self.advanced = Some(crate::clock::now());
                     }

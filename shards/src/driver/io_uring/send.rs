@@ -1,11 +1,14 @@
 //! A send in flight. The slot owns it until its completion, so that dropping the future that asked for the send cannot
 //! free memory the kernel still reads.
 
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use super::memory::Fixed;
+use crate::net::page_send::{PageSend, takes_no_pages};
 use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 
 /// A send that the kernel has, or is about to get.
@@ -28,7 +31,23 @@ struct SendDetails {
     sent: usize,
     /// When the kernel last took a part of the buffer.
     advanced: Option<Instant>,
+    /// The pages that the kernel takes in place of a copy.
+    pages: Option<PageSend>,
 }
+
+/// What has become of pages that the socket was given.
+pub(super) enum Given {
+    /// It has taken everything.
+    All,
+    /// It takes more later, or takes no pages.
+    Some,
+}
+
+/// How many bytes of pages are sent with a copy once the socket takes some again. 16 KiB.
+///
+/// Such a send is how the ring waits for a socket. A poll would end at once, over and over, for a peer that has closed its
+/// half.
+const COPIED_BYTES_MAX: u32 = 16 * 1024;
 
 /// The memory that the kernel is asked to send.
 pub(super) enum SendMemory {
@@ -38,7 +57,48 @@ pub(super) enum SendMemory {
 
 impl InFlight {
     pub(super) fn new(buffer: SendBuffer) -> Self {
-        Self { buffer, details: None }
+        let details = PageSend::of(&buffer).map(|pages| {
+            let mut details = SendDetails::empty();
+            details.pages = Some(pages);
+            details
+        });
+        Self { buffer, details }
+    }
+
+    /// Returns whether the socket is to take pages in place of a copy, by [`give_pages`](Self::give_pages).
+    #[inline]
+    pub(super) fn has_pages(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.pages.is_some())
+    }
+
+    /// Gives the socket as much as it takes now; adds the bytes to `sent_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// The connection has failed.
+    pub(super) fn give_pages(&mut self, socket: BorrowedFd<'_>, sent_bytes: &mut u64) -> Result<Given, Errno> {
+        loop {
+            let Some(details) = &mut self.details else {
+                return Ok(Given::Some);
+            };
+            let Some(pages) = &details.pages else {
+                return Ok(Given::Some);
+            };
+            match pages.send(socket, &self.buffer, details.sent) {
+                Ok(taken) => {
+                    *sent_bytes += taken as u64;
+                    if self.advance(taken) {
+                        return Ok(Given::All);
+                    }
+                }
+                Err(Errno::AGAIN) => return Ok(Given::Some),
+                Err(error) if takes_no_pages(error) => {
+                    details.pages = None;
+                    return Ok(Given::Some);
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Returns how many bytes the kernel has taken.
@@ -70,9 +130,13 @@ impl InFlight {
         let sent = self.sent();
         match &self.buffer {
             SendBuffer::Owned(bytes) => Self::bytes(bytes, sent),
+            SendBuffer::Shared(bytes) if self.has_pages() => Self::limited(bytes.get(sent..).unwrap_or_default()),
             SendBuffer::Shared(bytes) => Self::bytes(bytes, sent),
             SendBuffer::Vectored(parts) => {
                 let details = self.details.get_or_insert_with(SendDetails::empty);
+                if details.pages.is_some() {
+                    return Self::limited(part_at(parts, sent));
+                }
                 details.point_at(parts, sent);
                 // The header is the first field.
                 SendMemory::Message(details.as_ptr().cast_const().cast())
@@ -86,6 +150,17 @@ impl InFlight {
         SendMemory::Bytes {
             start: rest.as_ptr(),
             length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The first bytes of the rest of a send whose pages the socket did not take.
+    fn limited(rest: &[u8]) -> SendMemory {
+        match Self::bytes(rest, 0) {
+            SendMemory::Bytes { start, length } => SendMemory::Bytes {
+                start,
+                length: length.min(COPIED_BYTES_MAX),
+            },
+            message @ SendMemory::Message(_) => message,
         }
     }
 
@@ -112,6 +187,7 @@ impl SendDetails {
         Fixed::new(Self {
             sent: 0,
             advanced: None,
+            pages: None,
             header,
             parts: Vec::new(),
         })
@@ -140,9 +216,20 @@ impl SendDetails {
     }
 }
 
+/// Returns the rest of the part that the byte after the first `skip` is in.
+fn part_at(parts: &[Bytes], mut skip: usize) -> &[u8] {
+    for part in parts {
+        if skip < part.len() {
+            return part.get(skip..).unwrap_or_default();
+        }
+        skip -= part.len();
+    }
+    &[]
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{InFlight, SendBuffer, SendMemory};
+    use super::{InFlight, SendBuffer, SendMemory, part_at};
     use bytes::Bytes;
 
     fn lengths(in_flight: &mut InFlight) -> Vec<usize> {
@@ -184,6 +271,13 @@ mod tests {
         assert!(!in_flight.advance(3));
         assert_eq!(lengths(&mut in_flight), [1]);
         assert!(in_flight.advance(1));
+    }
+
+    #[test]
+    fn the_part_at_a_byte_is_the_rest_of_its_part() {
+        let parts = [Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cdef")];
+        let found: Vec<&[u8]> = (0..7).map(|skip| part_at(&parts, skip)).collect();
+        assert_eq!(found, [&b"ab"[..], b"b", b"cdef", b"def", b"ef", b"f", b""]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::operation::{Operation, SlotKey, Token};
 use super::received::Provided;
 use super::request::Request;
 use super::ring::{Ring, SharedRing, count};
-use super::send::InFlight;
+use super::send::{Given, InFlight};
 use super::states::{Receive, StreamState};
 use super::wakers::{remember, wake};
 use crate::driver::peer_end::EndSeen;
@@ -127,8 +127,22 @@ impl StreamSocket {
             "one send at a time keeps the bytes in order"
         );
         if !buffer.is_empty() {
-            stream.in_flight = Some(InFlight::new(buffer));
-            self.ring.push_send(self.key, stream);
+            let in_flight = stream.in_flight.insert(InFlight::new(buffer));
+            if in_flight.has_pages() {
+                // Now and not at the end of the turn: pages are given by a call of their own.
+                if self.ring.go_on_with_pages(self.key, stream) {
+                    stream.in_flight = None;
+                }
+                if stream.send_error != 0 {
+                    let error = io::Error::from_raw_os_error(stream.send_error);
+                    let end_waker = stream.take_failed_waker();
+                    drop(streams);
+                    wake(end_waker);
+                    return Err(error);
+                }
+            } else {
+                self.ring.push_send(self.key, stream);
+            }
         }
         Ok(())
     }
@@ -198,6 +212,23 @@ impl Ring {
         // completion; one send is in flight at a time.
         self.push(unsafe { Request::send(descriptor, in_flight.memory(), token) });
         stream.pending += 1;
+    }
+
+    /// Gives the socket more of the pages in flight; returns whether that send has ended. Otherwise the ring sends the next
+    /// bytes as soon as the socket takes some.
+    fn go_on_with_pages(&self, key: SlotKey, stream: &mut StreamState) -> bool {
+        let (Some(in_flight), Some(socket)) = (&mut stream.in_flight, &stream.socket) else {
+            return true;
+        };
+        match in_flight.give_pages(socket.as_fd(), &mut stream.sent_bytes) {
+            Ok(Given::All) => return true,
+            Ok(Given::Some) => self.push_send(key, stream),
+            Err(error) => {
+                stream.send_error = error.raw_os_error();
+                return true;
+            }
+        }
+        false
     }
 
     pub(super) fn push_cancel(&self, operation: Operation, key: SlotKey) {
@@ -409,6 +440,7 @@ impl Ring {
         let Some(stream) = streams.find(key) else { return };
         stream.pending -= 1;
         let Some(in_flight) = &mut stream.in_flight else { return };
+        let has_pages = in_flight.has_pages();
         let done = match usize::try_from(result) {
             Ok(sent) => {
                 stream.sent_bytes += sent as u64;
@@ -422,8 +454,13 @@ impl Ring {
         };
         // A short send: the rest goes out before anything else, so that bytes stay in order.
         if !done && !stream.closing {
-            self.push_send(key, stream);
-            return;
+            if !has_pages {
+                self.push_send(key, stream);
+                return;
+            }
+            if !self.go_on_with_pages(key, stream) {
+                return;
+            }
         }
         let buffer = stream.in_flight.take().and_then(InFlight::into_owned);
         let waker = stream.send_waker.take();
