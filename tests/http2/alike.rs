@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::server::Server;
@@ -51,7 +52,9 @@ impl Drop for Folder {
 }
 
 fn start() -> (Server, Folder) {
-    let folder = Folder(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("http2-{}", std::process::id())));
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("http2-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = Folder(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
     fs::create_dir_all(folder.0.join("dir")).unwrap();
     fs::write(folder.0.join("az.txt"), "abcdefghijklmnopqrstuvwxyz").unwrap();
     fs::write(folder.0.join("dir/index.html"), "index").unwrap();

@@ -47,9 +47,27 @@ impl Frame {
             [0x8d, ..] => 404,
             [0x8e, ..] => 500,
             [0x48, 3, a, b, c, ..] => String::from_utf8(vec![a, b, c]).unwrap().parse().unwrap(),
+            [0x48, 0x82, a, b, ..] => three_digits([a, b, 0]),
+            [0x48, 0x83, a, b, c, ..] => three_digits([a, b, c]),
             _ => panic!("no status in {:02x?}", self.payload),
         }
     }
+}
+
+/// Reads three digits in the code of Huffman: five bits for 0 to 2, six bits from 0x19 on for 3 to 9 (RFC 7541, appendix B).
+fn three_digits(bytes: [u8; 3]) -> u16 {
+    let mut bits = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], 0]);
+    let mut number = 0;
+    for _ in 0..3 {
+        let (digit, length) = match bits >> 27 {
+            digit @ 0..=2 => (digit, 5),
+            _ => ((bits >> 26) - 0x19 + 3, 6),
+        };
+        assert!(digit < 10, "no digits in {bytes:02x?}");
+        number = 10 * number + u16::try_from(digit).unwrap();
+        bits <<= length;
+    }
+    number
 }
 
 /// The bytes of a frame.
