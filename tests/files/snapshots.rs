@@ -14,7 +14,7 @@ use crate::support::eventually;
 const BYTES: usize = 1024 * 1024;
 
 fn letters(first: u8) -> Vec<u8> {
-    (0..BYTES).map(|place| first + (place % 26) as u8).collect()
+    (0..26).map(|place| first + place).cycle().take(BYTES).collect()
 }
 
 /// A site with `middle.bin`, which the server has copied into memory.
@@ -124,7 +124,7 @@ fn a_response_goes_on_as_it_was_when_its_file_is_written_in_place() {
 
 /// A client that has closed its half still reads, and one that leaves frees what it held.
 #[test]
-fn clients_that_close_their_half_or_leave_are_no_burden() {
+fn a_client_that_closes_its_half_gets_everything_and_others_may_leave() {
     let site = site();
     for _ in 0..8 {
         let (stream, start) = begin(&site, "middle.bin");

@@ -46,7 +46,7 @@ impl Site {
         ] {
             fs::write(root.join(name), content).unwrap();
         }
-        let served = root.clone();
+        let served = root;
         let server = Running::start(1, move || {
             let files = StaticFiles::new(&served);
             let robots = files.clone();
@@ -153,7 +153,7 @@ fn conditions_decide_between_200_and_304() {
 #[test]
 fn ranges_are_those_of_the_letters() {
     let site = Site::start();
-    let whole = (200, &LETTERS[..], "");
+    let whole = (200, LETTERS, "");
     for (range, (status, content, content_range)) in [
         ("bytes=0-9", (206, &LETTERS[..10], "bytes 0-9/26")),
         ("bytes=1-10000000", (206, &LETTERS[1..], "bytes 1-25/26")),

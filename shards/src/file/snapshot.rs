@@ -57,7 +57,7 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// There are no bytes, or the kernel refuses.
+    /// The snapshot is empty, or the kernel refuses.
     pub fn finish(self) -> io::Result<Snapshot> {
         self.0.seal().map(|pages| Snapshot(Arc::new(pages)))
     }

@@ -152,7 +152,7 @@ mod tests {
         assert!(PageSend::of(&SendBuffer::from(vec![head.clone(), pages.clone()])).is_some());
         for buffer in [
             SendBuffer::from(vec![head.clone(), head.clone(), pages.clone()]),
-            SendBuffer::from(vec![pages.clone(), head.clone()]),
+            SendBuffer::from(vec![pages.clone(), head]),
             SendBuffer::from(pages.slice(1..)),
             SendBuffer::from(Bytes::from(content(TAKEN_BYTES_MIN))),
             SendBuffer::from(content(TAKEN_BYTES_MIN)),

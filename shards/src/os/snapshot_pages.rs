@@ -76,7 +76,7 @@ impl PageWriter {
     ///
     /// # Errors
     ///
-    /// There are no bytes, or the kernel refused to seal or to map.
+    /// Nothing was written, or the kernel refused to seal or to map.
     pub(crate) fn seal(self) -> io::Result<SnapshotPages> {
         let Self { descriptor, length } = self;
         fcntl_add_seals(

@@ -117,7 +117,7 @@ impl Snapshots {
 ///
 /// # Errors
 ///
-/// There are no files in memory.
+/// The kernel refuses a file in memory.
 fn copy(file: &File, metadata: &Metadata) -> io::Result<Option<Copied>> {
     let Ok(length) = usize::try_from(metadata.bytes()) else {
         return Ok(None);
