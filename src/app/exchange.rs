@@ -109,13 +109,13 @@ impl Exchange {
             return Outcome::Abort;
         }
         response.complete();
-        let stream = response.stream.take();
+        let stream = response.take_stream();
         Outcome::Respond {
             head: (!response.head_sent).then_some(&response.head),
             body: response.content(),
             whole: response.whole(),
             stream,
-            trailers: &response.trailers,
+            trailers: response.trailers(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Exchange {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let response = &self.context.response;
-        response.completion == Completion::Whole && !response.head_sent && response.stream.is_none()
+        response.completion == Completion::Whole && !response.head_sent && !response.has_stream()
     }
 
     /// Returns how many bytes of content wait to be sent, apart from a stream.
@@ -156,7 +156,7 @@ impl Exchange {
 
     /// Takes the protocol that follows the 101, if one was sent.
     pub fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
-        self.context.response.upgrade.take()
+        self.context.response.take_upgrade()
     }
 
     /// Clears the request and its response and retains memory up to named bounds.

@@ -205,13 +205,13 @@ impl ExchangeTask {
         }
         response.complete();
         // A response to HEAD has the head of GET's response and no content, so its stream is never polled.
-        let has_stream = response.stream.is_some();
-        if is_bodiless && let Some(stream) = response.stream.take() {
+        let has_stream = response.has_stream();
+        if is_bodiless && let Some(stream) = response.take_stream() {
             shared.discard(stream);
         }
         let mut flush = response.take_flush();
-        let trailers = core::mem::take(&mut response.trailers);
-        let Some(stream) = &mut response.stream else {
+        let trailers = response.take_trailers();
+        let Some(stream) = response.stream_mut() else {
             let is_known = flush.head.is_some() && !has_stream;
             flush.content_length = flush
                 .content_length

@@ -50,7 +50,7 @@ impl ErrorResponder<'_> {
             self.write_error(cx, &error, headers);
         }
         // A middleware that fails after the handler replaces the handler's error.
-        if let Some(earlier) = cx.response.error.replace(error) {
+        if let Some(earlier) = cx.response.replace_error(error) {
             self.shared.discard(earlier);
         }
     }
@@ -58,13 +58,15 @@ impl ErrorResponder<'_> {
     /// Writes the page of an error for a request that no handler gets; returns whether it can be sent.
     pub(in crate::app) fn refuse(self, cx: &mut Context, error: Error) -> bool {
         self.write_error(cx, &error, Headers::new());
-        if cx.response.stream.is_some() {
+        if cx.response.has_stream() {
             tracing::error!("the error page of a refused request is a stream; sent the default page");
             begin_error(cx, &error, Headers::new());
             error_page::write(cx, &error, None);
         }
         let is_written = cx.response.check(cx.head.method()).is_ok();
-        cx.response.error = Some(error);
+        if let Some(earlier) = cx.response.replace_error(error) {
+            self.shared.discard(earlier);
+        }
         is_written
     }
 

@@ -82,7 +82,7 @@ fn is_page(cx: &Context) -> bool {
     matches!(*cx.head.method(), Method::GET | Method::HEAD)
         && response.head.status == StatusCode::OK
         && !response.head_sent
-        && response.error.is_none()
+        && response.error().is_none()
 }
 
 /// Whether the content is there to make a tag of, and may be stored by a client.
@@ -91,7 +91,7 @@ fn is_taggable(cx: &Context) -> bool {
     // A handler of its own for HEAD may announce content that it does not write.
     let is_elsewhere = response.content().is_empty() && headers.contains(&header::CONTENT_LENGTH);
     let is_stored = !has_directive(headers, b"no-store");
-    response.stream.is_none() && is_stored && !(is_elsewhere && *cx.head.method() == Method::HEAD)
+    !response.has_stream() && is_stored && !(is_elsewhere && *cx.head.method() == Method::HEAD)
 }
 
 /// The strong tag of a content, which a SHA-256 digest makes.

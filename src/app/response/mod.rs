@@ -13,6 +13,7 @@ pub(in crate::app) mod error_response;
 pub(in crate::app) mod etag;
 pub(in crate::app) mod html;
 pub(in crate::app) mod location;
+mod rare;
 pub(in crate::app) mod responder;
 pub(in crate::app) mod set_cookie;
 mod slices;

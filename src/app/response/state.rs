@@ -6,16 +6,14 @@
 use bytes::Bytes;
 
 use super::compression::ContentEncoder;
+use super::rare::RareParts;
 use super::set_cookie::SetCookies;
 use super::slices::{SLICE_BYTES, Slices};
 use crate::app::body_channel::{Flush, RETAINED_BYTES_MAX};
 use crate::app::shared::Shared;
-use crate::app::websocket::Upgrade;
 use crate::error::{Error, Result};
 use crate::memory::{self, OutOfMemory};
-use crate::message::{
-    BodyStream, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, has_no_content, header, parse_digits,
-};
+use crate::message::{HeaderValue, MediaType, Method, ResponseHead, StatusCode, has_no_content, header, parse_digits};
 
 /// The response as written so far.
 #[derive(Default)]
@@ -25,20 +23,13 @@ pub(in crate::app) struct ResponseState {
     pub(super) written: Vec<u8>,
     /// Content passed as one piece and stored without a copy; `written` is then empty.
     pub(super) whole: Bytes,
-    pub(in crate::app) stream: Option<BodyStream>,
-    /// The protocol that follows a 101.
-    pub(in crate::app) upgrade: Option<Box<Upgrade>>,
-    pub(in crate::app) trailers: Headers,
     pub(in crate::app) cookies: SetCookies,
-    /// Compresses the content as it leaves; set by [`Compression`](crate::middleware::Compression).
-    pub(in crate::app) encoder: Option<Box<ContentEncoder>>,
+    pub(super) rare: Option<Box<RareParts>>,
     pub(in crate::app) head_sent: bool,
     pub(super) finished: bool,
     pub(in crate::app) completion: Completion,
     /// The first misuse that had no caller to return an error to.
     fault: Option<Fault>,
-    /// The error that this response reports.
-    pub(in crate::app) error: Option<Error>,
 }
 
 /// How a response ended for its peer: see [`Context::completion`](crate::app::Context::completion).
@@ -86,17 +77,13 @@ impl ResponseState {
     /// Clears the response and retains memory up to the bound.
     #[inline]
     pub(in crate::app) fn reset(&mut self, shared: &Shared) {
+        if let Some(rare) = self.rare.take() {
+            rare.discard(shared);
+        }
         self.clear(shared);
         self.cookies.clear();
-        // The test costs less than the call that drops a field that is empty for nearly every response.
-        if self.encoder.is_some() {
-            self.encoder = None;
-        }
         self.head_sent = false;
         self.completion = Completion::Whole;
-        if let Some(error) = self.error.take() {
-            shared.discard(error);
-        }
         if self.written.capacity() > RETAINED_BYTES_MAX {
             self.written = Vec::new();
         }
@@ -110,16 +97,9 @@ impl ResponseState {
         if !self.whole.is_empty() {
             shared.discard(core::mem::take(&mut self.whole));
         }
-        if let Some(stream) = self.stream.take() {
-            shared.discard(stream);
+        if let Some(rare) = &mut self.rare {
+            rare.clear(shared);
         }
-        if let Some(upgrade) = self.upgrade.take() {
-            shared.discard(upgrade);
-        }
-        if let Some(encoder) = &mut self.encoder {
-            encoder.restart();
-        }
-        self.trailers.clear();
         self.finished = false;
         self.fault = None;
     }
@@ -144,8 +124,7 @@ impl ResponseState {
         let announced = self.head.headers.get(&header::CONTENT_LENGTH);
         // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length
         // is unknown before it ends.
-        let may_differ =
-            *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.stream.is_some();
+        let may_differ = *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.has_stream();
         match announced {
             Some(announced) if !may_differ && parse_length(announced) != Some(self.content().len() as u64) => {
                 Err(Error::new(
@@ -169,7 +148,7 @@ impl ResponseState {
             Err(fault.into())
         } else if self.head_sent {
             Ok(())
-        } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || self.upgrade.is_none()) {
+        } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || !self.has_upgrade()) {
             Err(Error::new(format!(
                 "could not send the response: {status} is not a final status; use 200 or higher"
             )))
@@ -196,7 +175,7 @@ impl ResponseState {
     }
 
     pub(super) fn has_content(&self) -> bool {
-        self.stream.is_some() || !self.content().is_empty()
+        self.has_stream() || !self.content().is_empty()
     }
 
     pub(super) fn misuse(&mut self, what: &'static str) {
@@ -207,7 +186,7 @@ impl ResponseState {
     pub(in crate::app) fn begin_content(&mut self, media_type: MediaType) -> bool {
         if self.finished {
             self.misuse("could not write content: the response is finished; write before `finish` and `redirect`");
-        } else if self.stream.is_some() {
+        } else if self.has_stream() {
             self.misuse("could not write content: a stream ends the content; write before the stream");
         } else {
             self.head.content_type.get_or_insert(media_type);
@@ -256,7 +235,7 @@ impl ResponseState {
 
     /// Whether content waits that was not flushed.
     pub(super) fn has_unsent(&self) -> bool {
-        !self.content().is_empty() || self.encoder.as_ref().is_some_and(|encoder| encoder.has_output())
+        !self.content().is_empty() || self.encoder().is_some_and(ContentEncoder::has_output)
     }
 
     /// Takes what is ready to send; [`buffer`](Self::buffer) has joined it. A copy of the status stays for later
@@ -273,7 +252,7 @@ impl ResponseState {
             .and_then(parse_length);
         Flush {
             head,
-            data: match &mut self.encoder {
+            data: match self.rare.as_mut().and_then(|rare| rare.encoder_mut()) {
                 Some(encoder) => encoder.take_flush(&mut self.written),
                 None => core::mem::take(&mut self.written),
             },

@@ -104,7 +104,7 @@ impl Context {
         V: TryInto<HeaderValue, Error: Display>,
     {
         let (name, value) = convert(name, value)?;
-        self.response.trailers.add(name, value);
+        self.response.trailers_mut().add(name, value);
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl Context {
             response.written.clear();
             return Err(Error::peer_gone());
         }
-        if response.encoder.is_some() {
+        if response.encoder().is_some() {
             // Boxed, so that other flushes have small futures.
             Box::pin(response.encode_flush()).await?;
         }
@@ -259,7 +259,7 @@ impl Context {
     /// Returns the error that the response reports; middleware finds it here after `next.run(cx).await`.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.response.error.as_ref()
+        self.response.error()
     }
 
     pub(in crate::app) fn write_body_as(&mut self, body: Body, media_type: MediaType) {
@@ -270,7 +270,7 @@ impl Context {
             Body::Empty => {}
             Body::Bytes(bytes) if self.response.content().is_empty() => self.response.whole = bytes,
             Body::Bytes(bytes) => self.response.append(&bytes),
-            Body::Stream(stream) => self.response.stream = Some(stream),
+            Body::Stream(stream) => self.response.set_stream(stream),
         }
     }
 

@@ -100,9 +100,9 @@ impl Middleware for Timeout {
         if !is_in_time {
             return Err(self.expired());
         }
-        if let Some(stream) = cx.response.stream.take() {
+        if let Some(stream) = cx.response.take_stream() {
             let runtime = cx.shared.runtime()?;
-            cx.response.stream = Some(Box::pin(DeadlineStream {
+            cx.response.set_stream(Box::pin(DeadlineStream {
                 stream,
                 sleep: runtime.sleep(rest(deadline, runtime.now())),
                 is_over: false,

@@ -57,7 +57,7 @@ impl<F, H> WebSocketRoute<F, H> {
         )?;
         let limits = self.limits.as_ref().map(Rc::clone);
         let session = cx.session_owner();
-        cx.response.upgrade = Some(Box::new(Upgrade {
+        cx.response.set_upgrade(Box::new(Upgrade {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
             active_route: cx.shared.as_active(cx.route),

@@ -16,7 +16,7 @@ use crate::message::{Body, Method, header};
 impl ResponseState {
     /// Compresses the content of the next flush, if the response has an encoder.
     pub(in crate::app) async fn encode_flush(&mut self) -> Result {
-        let Some(encoder) = &mut self.encoder else {
+        let Some(encoder) = self.rare.as_mut().and_then(|rare| rare.encoder_mut()) else {
             return Ok(());
         };
         if !self.head_sent {
@@ -39,8 +39,8 @@ impl ResponseState {
     async fn encode_stream(&mut self, mut encoding: Box<Encoding>, shared: &Shared) -> Result {
         encoding.encode(self.content(), Boundary::Content).await?;
         self.replace_content(encoding.take_output(), shared);
-        if let Some(source) = self.stream.take() {
-            self.stream = Some(Box::pin(EncodedStream::new(source, *encoding)));
+        if let Some(source) = self.take_stream() {
+            self.set_stream(Box::pin(EncodedStream::new(source, *encoding)));
         }
         Ok(())
     }
@@ -51,8 +51,10 @@ impl Context {
     ///
     /// It has an effect until the first flush.
     pub fn skip_compression(&mut self) {
-        let is_undecided = |encoder: &mut Box<ContentEncoder>| matches!(encoder.state, State::Undecided);
-        drop(self.response.encoder.take_if(is_undecided));
+        let is_undecided = |encoder: &ContentEncoder| matches!(encoder.state, State::Undecided);
+        if self.response.encoder().is_some_and(is_undecided) {
+            drop(self.response.take_encoder());
+        }
     }
 
     /// Compresses what the handler has left: whole content, the rest behind a flush, or a stream.
@@ -60,7 +62,7 @@ impl Context {
         let Self {
             response, head, shared, ..
         } = self;
-        let Some(mut encoder) = response.encoder.take() else {
+        let Some(mut encoder) = response.take_encoder() else {
             return Ok(());
         };
         if response.completion != Completion::Whole || response.is_whole(head.method()) {
@@ -68,20 +70,20 @@ impl Context {
         }
         match core::mem::replace(&mut encoder.state, State::Undecided) {
             State::Identity => Ok(()),
-            State::Encoding(encoding) if response.stream.is_some() => response.encode_stream(encoding, shared).await,
+            State::Encoding(encoding) if response.has_stream() => response.encode_stream(encoding, shared).await,
             State::Encoding(mut encoding) => {
                 encoding.encode(response.content(), Boundary::End).await?;
                 response.replace_content(encoding.finish()?, shared);
                 Ok(())
             }
-            State::Undecided if response.stream.is_some() || is_announced(response, head.method()) => {
+            State::Undecided if response.has_stream() || is_announced(response, head.method()) => {
                 encoder.decide(&mut response.head);
                 let State::Encoding(encoding) = encoder.state else {
                     return Ok(());
                 };
-                if response.stream.is_none() {
+                if !response.has_stream() {
                     // The length of what HEAD omits is unknown; a stream says so, and is never polled.
-                    response.stream = Some(Body::empty_stream());
+                    response.set_stream(Body::empty_stream());
                 }
                 response.encode_stream(encoding, shared).await
             }

@@ -19,7 +19,7 @@ impl Middleware for Compression {
         let accepted = AcceptedCodings::read(cx.head.fields());
         let (pool, bytes_max) = (&cx.shared.compressors, cx.shared.limits().max_compressor_bytes);
         let encoder = ContentEncoder::new(self, accepted, pool, bytes_max);
-        cx.response.encoder = Some(Box::new(encoder));
+        cx.response.set_encoder(Box::new(encoder));
         let guard = EncoderGuard { cx };
         next.run(guard.cx).await;
         guard.cx.encode_rest().await
@@ -33,6 +33,6 @@ struct EncoderGuard<'c> {
 
 impl Drop for EncoderGuard<'_> {
     fn drop(&mut self) {
-        self.cx.response.encoder = None;
+        drop(self.cx.response.take_encoder());
     }
 }
