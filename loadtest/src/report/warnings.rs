@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::number;
-use crate::record::{Noise, Record, View};
+use crate::record::{Noise, Record, Sample, View};
 
 /// Returns the record's remarks, and a warning about a single round.
 pub(super) fn remarks(record: &Record) -> Vec<Finding> {
@@ -65,7 +65,13 @@ fn failures_of(view: &View<'_>, name: &str) -> impl Iterator<Item = Finding> {
         .map(move |(amount, what)| Finding::warning(&lead, format!("{} {what}.", number::grouped(amount as f64, 0))))
 }
 
-/// Returns the share of both cores that others took.
+/// The share of disturbed windows above which a record is not worth keeping: medians of three rounds then rest on them.
+const DISTURBED_SHARE_MAX: f64 = 0.02;
+
+/// How many pairs of a workload and a contender the report names as disturbed.
+const NAMED_MAX: usize = 3;
+
+/// Returns the share of both cores that others took, and the windows in which it was too much.
 pub(super) fn noise(record: &Record) -> Option<Finding> {
     let noises = || record.samples.iter().filter_map(|sample| sample.noise);
     noises().next()?;
@@ -74,21 +80,51 @@ pub(super) fn noise(record: &Record) -> Option<Finding> {
         noises().map(|noise| noise.others_on_load_core).fold(0.0, f64::max),
         noises().map(|noise| noise.stolen).fold(0.0, f64::max),
     ];
-    let text = format!(
+    let worst = format!(
         "in the worst window, other processes took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's; \
          the hypervisor took {:.1}\u{a0}%.",
         server * 100.0,
         load * 100.0,
         stolen * 100.0
     );
-    let is_noisy = noises().any(|noise| noise.disturbance() > Noise::DISTURBANCE_MAX);
-    Some(match is_noisy {
-        true => Finding::warning(
-            "Noise:",
-            format!("{text} Repeat the run on a quieter machine before you keep it."),
-        ),
-        false => Finding::plain("Noise:", text),
-    })
+    let is_disturbed = |sample: &&Sample| {
+        sample
+            .noise
+            .is_some_and(|noise| noise.disturbance() > Noise::DISTURBANCE_MAX)
+    };
+    let disturbed: Vec<&Sample> = record.samples.iter().filter(is_disturbed).collect();
+    if disturbed.is_empty() {
+        return Some(Finding::plain("Noise:", worst));
+    }
+    let (windows, limit) = (noises().count(), Noise::DISTURBANCE_MAX * 100.0);
+    let text = format!(
+        "{worst} {} of {windows} windows lost more than {limit:.0}\u{a0}% of the server's core: {}.",
+        disturbed.len(),
+        names(&disturbed)
+    );
+    let advice = match disturbed.len() as f64 > windows as f64 * DISTURBED_SHARE_MAX {
+        true => " Repeat the run on a quieter machine before you keep it.",
+        false => "",
+    };
+    Some(Finding::warning("Noise:", text + advice))
+}
+
+/// Names the contenders and workloads of these windows, up to a bound.
+fn names(windows: &[&Sample]) -> String {
+    let mut pairs: Vec<String> = Vec::new();
+    for window in windows {
+        let pair = format!("{} under {}", window.contender, window.workload);
+        if !pairs.contains(&pair) {
+            pairs.push(pair);
+        }
+    }
+    let more = pairs.len().saturating_sub(NAMED_MAX);
+    pairs.truncate(NAMED_MAX);
+    let named = pairs.join(", ");
+    match more {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +187,36 @@ mod tests {
                 others_on_load_core: load,
                 stolen,
             });
-            assert_eq!(noise(&record).unwrap().is_warning, is_warning);
+            let finding = noise(&record).unwrap();
+            assert_eq!(finding.is_warning, is_warning);
+            let is_named = finding
+                .text
+                .contains("1 of 1 windows lost more than 10\u{a0}% of the server's core: ");
+            assert_eq!(is_named, is_warning, "{}", finding.text);
+            assert_eq!(finding.text.contains("Repeat the run"), is_warning);
         }
+    }
+
+    #[test]
+    fn one_disturbed_window_of_many_is_named_and_does_not_spoil_the_record() {
+        let mut record = record();
+        let mut quiet = record.samples.first().unwrap().clone();
+        quiet.noise = Some(Noise {
+            others_on_server_core: 0.0,
+            others_on_load_core: 0.0,
+            stolen: 0.0,
+        });
+        let mut disturbed = quiet.clone();
+        disturbed.noise.as_mut().unwrap().stolen = 0.3;
+        record.samples = vec![quiet; 99];
+        record.samples.push(disturbed);
+        let finding = noise(&record).unwrap();
+        assert!(finding.is_warning);
+        assert!(
+            finding.text.ends_with(": floor-epoll under plaintext-64."),
+            "{}",
+            finding.text
+        );
     }
 
     #[test]

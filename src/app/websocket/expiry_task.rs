@@ -38,7 +38,7 @@ pub(super) fn set_expiry(state: &Rc<SocketState>, runtime: &dyn Runtime, at: Opt
 
 /// The token of a message that refreshes the socket; `None` for any other message, and without an expiry.
 pub(super) fn refresh_token(state: &SocketState, message: &Message) -> Option<String> {
-    state.expiry().at()?;
+    state.expires_at()?;
     let text = message.as_str()?;
     if !text.starts_with("{\"refresh\"") {
         return None;

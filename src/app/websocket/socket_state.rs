@@ -1,9 +1,10 @@
 //! A server's end of a WebSocket: its [`Duplex`], its application, and its subscriber id.
 
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::fmt;
 use core::time::Duration;
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::connected::{Membership, SocketOwner};
 use super::expiry::{Expiry, UNAUTHORIZED};
@@ -21,9 +22,10 @@ pub struct SocketState {
     has_deliveries: Cell<bool>,
     /// Over which time the peers of a stopping server come back, in milliseconds; 0 for no hint.
     reconnect_spread_ms: Cell<u32>,
-    expiry: Rc<Expiry>,
-    /// The socket's places among those of its user and of its session.
-    memberships: RefCell<Vec<Membership>>,
+    /// When the socket expires, once the handler has set it.
+    expiry: OnceCell<Rc<Expiry>>,
+    /// The socket's places among those of its user and of its session, if it has an owner.
+    memberships: OnceCell<Box<RefCell<Vec<Membership>>>>,
 }
 
 impl SocketState {
@@ -35,8 +37,8 @@ impl SocketState {
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
             reconnect_spread_ms: Cell::new(0),
-            expiry: Rc::default(),
-            memberships: RefCell::default(),
+            expiry: OnceCell::new(),
+            memberships: OnceCell::new(),
         })
     }
 
@@ -102,9 +104,14 @@ impl SocketState {
         }
     }
 
-    /// When the socket expires.
+    /// When the socket expires; `None` if it does not.
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.expiry.get()?.at()
+    }
+
+    /// Where the handler sets when the socket expires.
     pub(super) fn expiry(&self) -> &Rc<Expiry> {
-        &self.expiry
+        self.expiry.get_or_init(Rc::default)
     }
 
     /// Has the end of an owner, a user or a session, close this socket, in place of an earlier one of its kind.
@@ -116,7 +123,7 @@ impl SocketState {
                 .is_some_and(|state| state.close(UNAUTHORIZED, "disconnected"))
         };
         let membership = self.shared.sockets.connected.join(owner, Box::new(close));
-        let mut memberships = self.memberships.borrow_mut();
+        let mut memberships = self.memberships.get_or_init(Box::default).borrow_mut();
         memberships.retain(|known| !known.is_of_kind(owner));
         memberships.push(membership);
     }
@@ -142,7 +149,9 @@ impl SocketState {
 impl Drop for SocketState {
     fn drop(&mut self) {
         // Ends the task that waits for it.
-        self.expiry.set(None);
+        if let Some(expiry) = self.expiry.get() {
+            expiry.set(None);
+        }
     }
 }
 

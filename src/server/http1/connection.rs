@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use squall_shards::{GateGuard, yield_now};
-use tracing::Instrument as _;
+use tracing::Span;
 
 use super::ending::{Ending, Flow};
 use super::exchange_io::{ExchangeIo, in_route};
@@ -101,11 +101,17 @@ impl Connection {
                 Ok(exchange) => exchange,
                 Err(ending) => return ending,
             };
-            let answered = if self.wire.server.request_log.is_none() {
-                self.answer(&mut exchange).await
-            } else {
-                Box::pin(self.answer_logged(&mut exchange)).await
+            let span = self.begin_log(&exchange);
+            let answered = {
+                let mut answer = pin!(self.answer(&mut exchange));
+                // One call for both cases, so that the compiler inlines it.
+                poll_fn(|cx| {
+                    let _entered = span.as_deref().map(Span::enter);
+                    answer.as_mut().poll(cx)
+                })
+                .await
             };
+            self.log_answered(&exchange);
             let next = answered.map(|()| self.wire.machine.next_exchange(self.wire.server.shard.now()));
             // After a 101 the exchange still holds the upgrade.
             if next != Ok(Next::Upgraded) {
@@ -210,18 +216,14 @@ impl Connection {
         }
     }
 
-    /// Answers a request inside a span with its id, and logs its line.
-    async fn answer_logged(&mut self, exchange: &mut Exchange) -> Flow {
-        let server = Rc::clone(&self.wire.server);
-        let Some(log) = &server.request_log else {
-            return self.answer(exchange).await;
-        };
-        let (logged, span) = log.begin(&server.app, exchange);
+    /// Begins the log of a request, if there is one, and returns the span with its id.
+    #[inline]
+    fn begin_log(&mut self, exchange: &Exchange) -> Option<Box<Span>> {
+        let server = &self.wire.server;
+        let (logged, span) = server.request_log.as_ref()?.begin(&server.app, exchange);
         self.writer.take_content_bytes();
         self.logged = Some(Box::new(logged));
-        let answered = self.answer(exchange).instrument(span).await;
-        self.log_answered(exchange);
-        answered
+        Some(Box::new(span))
     }
 
     /// Logs the line of the request, once: its response has been handed over or given up.
