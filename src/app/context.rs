@@ -11,14 +11,13 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::body_channel::{Channel, Closed};
+use super::on_demand::OnDemand;
 use super::request::body_state::RequestBody;
 use super::request::client_address::Peer;
 use super::response::state::ResponseState;
 use super::routing::param_span::ParamSpan;
 use super::security::Identity;
 use super::shared::Shared;
-#[cfg(feature = "gettext")]
-use super::views::locale::Locale;
 use crate::error::Result;
 use crate::message::{RequestHead, TlsInfo};
 
@@ -51,11 +50,7 @@ pub struct Context {
     pub(super) wants_on_finish: bool,
     /// Whether the route is exempt from the check for forged requests.
     pub(super) skips_xsrf: bool,
-    identity: OnceCell<Box<Identity>>,
-    /// The locale of this request, once the application has asked for it.
-    #[cfg(feature = "gettext")]
-    pub(super) locale: OnceCell<Locale>,
-    extensions: Vec<(TypeId, Box<dyn Any>)>,
+    on_demand: OnceCell<Box<OnDemand>>,
 }
 
 impl Context {
@@ -72,10 +67,7 @@ impl Context {
             response: ResponseState::default(),
             wants_on_finish: false,
             skips_xsrf: false,
-            identity: OnceCell::new(),
-            #[cfg(feature = "gettext")]
-            locale: OnceCell::new(),
-            extensions: Vec::new(),
+            on_demand: OnceCell::new(),
         }
     }
 
@@ -87,40 +79,32 @@ impl Context {
         self.body.reset(self.shared.limits().max_body_bytes);
         self.response.reset(&self.shared);
         self.wants_on_finish = false;
-        if self.identity.get().is_some() {
-            self.drop_identity();
-        }
-        #[cfg(feature = "gettext")]
-        self.locale.take();
-        if !self.extensions.is_empty() {
-            self.drop_extensions();
+        if let Some(on_demand) = self.on_demand.take() {
+            on_demand.discard(&self.shared);
         }
         self.channel.reset();
     }
 
+    /// What handlers and middleware have asked for so far.
+    pub(super) fn on_demand(&self) -> &OnDemand {
+        self.on_demand.get_or_init(Box::default)
+    }
+
+    /// Changes what handlers and middleware have asked for.
+    pub(super) fn change_on_demand(&mut self, change: impl FnOnce(&mut OnDemand)) {
+        let mut on_demand = self.on_demand.take().unwrap_or_default();
+        change(&mut on_demand);
+        self.on_demand = OnceCell::from(on_demand);
+    }
+
     /// What is known about the client.
     pub(super) fn identity(&self) -> &Identity {
-        self.identity.get_or_init(Box::default)
+        &self.on_demand().identity
     }
 
-    /// What is known about the client, if anything has asked for it.
+    /// What is known about the client, if anything has been asked for.
     pub(super) fn known_identity(&self) -> Option<&Identity> {
-        self.identity.get().map(Box::as_ref)
-    }
-
-    /// Drops what is known about the client under a panic guard, because the user is a value of the application.
-    #[cold]
-    fn drop_identity(&mut self) {
-        if let Some(identity) = self.identity.take() {
-            self.shared.discard(identity);
-        }
-    }
-
-    /// Drops each extension under its own panic guard.
-    fn drop_extensions(&mut self) {
-        for (_, value) in self.extensions.drain(..) {
-            self.shared.discard(value);
-        }
+        Some(&self.on_demand.get()?.identity)
     }
 
     /// Returns the application's state of type `T`, as given to [`Application::state`](super::Application::state) on
@@ -144,23 +128,27 @@ impl Context {
     /// It replaces an earlier value of the same type.
     pub fn insert_extension<T: 'static>(&mut self, value: T) {
         let value: Box<dyn Any> = Box::new(value);
-        match self.extensions.iter_mut().find(|(kind, _)| *kind == TypeId::of::<T>()) {
-            Some(entry) => entry.1 = value,
-            None => self.extensions.push((TypeId::of::<T>(), value)),
-        }
+        self.change_on_demand(|on_demand| {
+            let extensions = &mut on_demand.extensions;
+            match extensions.iter_mut().find(|(kind, _)| *kind == TypeId::of::<T>()) {
+                Some(entry) => entry.1 = value,
+                None => extensions.push((TypeId::of::<T>(), value)),
+            }
+        });
     }
 
     /// Returns the value of type `T` that [`insert_extension`](Self::insert_extension) stored for this request.
     #[must_use]
     pub fn extension<T: 'static>(&self) -> Option<&T> {
-        let mut values = self.extensions.iter();
+        let mut values = self.on_demand.get()?.extensions.iter();
         let (_, value) = values.find(|(kind, _)| *kind == TypeId::of::<T>())?;
         value.downcast_ref()
     }
 
     /// Takes every value that was stored for this request, for the socket that it opens.
     pub(super) fn take_extensions(&mut self) -> Vec<(TypeId, Box<dyn Any>)> {
-        core::mem::take(&mut self.extensions)
+        let on_demand = self.on_demand.get_mut();
+        on_demand.map_or_else(Vec::new, |on_demand| core::mem::take(&mut on_demand.extensions))
     }
 
     /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).
@@ -208,8 +196,9 @@ impl Context {
 impl Drop for Context {
     /// Drops the application's values under a guard: the connection can be dropped at any time.
     fn drop(&mut self) {
-        self.drop_identity();
-        self.drop_extensions();
+        if let Some(on_demand) = self.on_demand.take() {
+            on_demand.discard(&self.shared);
+        }
         self.response.reset(&self.shared);
     }
 }

@@ -50,6 +50,11 @@ impl App {
     /// # Cancel safety
     ///
     /// Dropping the future drops the handler. The exchange must then be reset.
+    #[expect(
+        clippy::inline_always,
+        reason = "the second caller, for HTTP/2, must not cost HTTP/1.1 a call"
+    )]
+    #[inline(always)]
     pub fn respond<'a>(&'a self, exchange: &'a mut Exchange) -> impl Future<Output = ()> + 'a {
         let cx = &mut exchange.context;
         let Found { inner, chain } = self.find_handler(cx);

@@ -21,6 +21,7 @@ mod feed;
 mod files;
 mod handler;
 mod limits;
+mod on_demand;
 mod request;
 mod response;
 pub mod routing;

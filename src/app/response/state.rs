@@ -119,6 +119,7 @@ impl ResponseState {
     }
 
     /// Checks that the complete response can be sent as written.
+    #[inline]
     pub(in crate::app) fn check(&mut self, method: &Method) -> Result {
         self.check_head()?;
         let announced = self.head.headers.get(&header::CONTENT_LENGTH);

@@ -262,6 +262,11 @@ impl Context {
         self.response.error()
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "on the path of every response; the compiler knows the kind of content at each call"
+    )]
+    #[inline(always)]
     pub(in crate::app) fn write_body_as(&mut self, body: Body, media_type: MediaType) {
         if body.is_empty() || !self.response.begin_content(media_type) {
             return;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use squall_shards::{GateGuard, yield_now};
-use tracing::Span;
+use tracing::Instrument as _;
 
 use super::ending::{Ending, Flow};
 use super::exchange_io::{ExchangeIo, in_route};
@@ -26,7 +26,7 @@ use crate::app::{App, BodyLength, Channel, Completion, Exchange, Outcome, Upgrad
 use crate::http1::{self, Next, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::StatusCode;
-use crate::server::access_log::LoggedRequest;
+use crate::server::access_log::{LoggedRequest, RequestLog};
 use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
@@ -101,17 +101,13 @@ impl Connection {
                 Ok(exchange) => exchange,
                 Err(ending) => return ending,
             };
-            let span = self.begin_log(&exchange);
-            let answered = {
-                let mut answer = pin!(self.answer(&mut exchange));
-                // One call for both cases, so that the compiler inlines it.
-                poll_fn(|cx| {
-                    let _entered = span.as_deref().map(Span::enter);
-                    answer.as_mut().poll(cx)
-                })
-                .await
+            let answered = match &self.wire.server.request_log {
+                None => self.answer::<false>(&mut exchange).await,
+                Some(log) => {
+                    let log = Rc::clone(log);
+                    Box::pin(self.answer_logged(&log, &mut exchange)).await
+                }
             };
-            self.log_answered(&exchange);
             let next = answered.map(|()| self.wire.machine.next_exchange(self.wire.server.shard.now()));
             // After a 101 the exchange still holds the upgrade.
             if next != Ok(Next::Upgraded) {
@@ -216,14 +212,12 @@ impl Connection {
         }
     }
 
-    /// Begins the log of a request, if there is one, and returns the span with its id.
-    #[inline]
-    fn begin_log(&mut self, exchange: &Exchange) -> Option<Box<Span>> {
-        let server = &self.wire.server;
-        let (logged, span) = server.request_log.as_ref()?.begin(&server.app, exchange);
+    /// Answers a request inside a span with its id, and logs its line.
+    async fn answer_logged(&mut self, log: &Rc<RequestLog>, exchange: &mut Exchange) -> Flow {
+        let (logged, span) = log.begin(&self.wire.server.app, exchange);
         self.writer.take_content_bytes();
         self.logged = Some(Box::new(logged));
-        Some(Box::new(span))
+        self.answer::<true>(exchange).instrument(span).await
     }
 
     /// Logs the line of the request, once: its response has been handed over or given up.
@@ -234,7 +228,9 @@ impl Connection {
     }
 
     /// Runs the application for the request in `exchange`, writes its response, and runs its `on_finish`.
-    async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
+    ///
+    /// The usual case, without a log, is a function of its own with one caller, so that the compiler inlines it.
+    async fn answer<const LOGGED: bool>(&mut self, exchange: &mut Exchange) -> Flow {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.wire.server.app);
@@ -252,11 +248,15 @@ impl Connection {
             Ok(Some(rest)) => rest.await,
             Err(ending) => Err(ending),
         };
-        match answered {
+        let answered = match answered {
             // The usual case allocates no future. The others keep theirs in a box, so that idle connections stay small.
             Ok(()) if !exchange.has_on_finish() => Ok(()),
             answered => Box::pin(in_route(&app, self.finish(&app, exchange, answered))).await,
+        };
+        if LOGGED {
+            self.log_answered(exchange);
         }
+        answered
     }
 
     /// Returns how much content the current request announces.
@@ -285,6 +285,11 @@ impl Connection {
     /// Writes the response as far as possible without waiting, and returns a future for the rest, if there is any.
     ///
     /// A usual response is complete when its handler ends: a head and a little content.
+    #[expect(
+        clippy::inline_always,
+        reason = "the second caller, for logged requests, must not cost all others a call"
+    )]
+    #[inline(always)]
     fn respond<'a>(
         &'a mut self,
         app: &'a App,

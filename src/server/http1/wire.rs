@@ -85,8 +85,11 @@ impl Wire {
     /// Returns whether the host of a request has rules of its own for clients, which this connection has not met.
     #[cfg(feature = "rustls")]
     pub(super) fn is_misdirected(&mut self, authority: &str) -> bool {
-        let server = Rc::clone(&self.server);
-        let (Some(shard), Some(tls)) = (&server.tls, self.tls()) else {
+        if self.server.tls.is_none() {
+            return false;
+        }
+        let tls = self.tls();
+        let (Some(shard), Some(tls)) = (&self.server.tls, tls) else {
             return false;
         };
         let host = host_and_port(authority, default_port("https"));

@@ -220,10 +220,16 @@ impl ResponseWriter {
     #[inline]
     pub(super) fn write_dropped_flushes(&mut self, wire: &mut Wire, channel: &Channel) -> Flow {
         while let Some(flush) = channel.take_flush() {
-            self.write_flushed_head(wire, &flush)?;
-            self.write_data(wire, &flush.data)?;
-            channel.flushed(flush.data, Ok(()));
+            self.write_dropped_flush(wire, channel, flush)?;
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn write_dropped_flush(&mut self, wire: &mut Wire, channel: &Channel, flush: Flush) -> Flow {
+        self.write_flushed_head(wire, &flush)?;
+        self.write_data(wire, &flush.data)?;
+        channel.flushed(flush.data, Ok(()));
         Ok(())
     }
 

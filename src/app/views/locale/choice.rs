@@ -81,7 +81,8 @@ impl Context {
     ///
     /// 500 if the application has no [`languages`](Application::languages).
     pub fn locale(&self) -> Result<&Locale> {
-        if let Some(known) = self.locale.get() {
+        let chosen_before = &self.on_demand().locale;
+        if let Some(known) = chosen_before.get() {
             return Ok(known);
         }
         let locales = self.locales()?;
@@ -89,7 +90,7 @@ impl Context {
         let chosen = code.and_then(|code| locales.languages.lookup(&code));
         let index = chosen.unwrap_or_else(|| locales.languages.best(self.headers().get_all("accept-language")));
         let locale = locales.get(index).ok_or_else(|| Error::new("a locale is missing"))?;
-        Ok(self.locale.get_or_init(|| locale))
+        Ok(chosen_before.get_or_init(|| locale))
     }
 
     /// Selects the locale of this request, and returns whether the application has it.
@@ -105,7 +106,7 @@ impl Context {
         let is_found = found.is_some();
         if let Some(locale) = found {
             let tag = locale.tag().to_owned();
-            self.locale = OnceCell::from(locale);
+            self.change_on_demand(|on_demand| on_demand.locale = OnceCell::from(locale));
             if self.response_headers().contains(&header::CONTENT_LANGUAGE) {
                 self.set_header(header::CONTENT_LANGUAGE, tag)?;
             }
