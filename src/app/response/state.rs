@@ -11,9 +11,14 @@ use super::set_cookie::SetCookies;
 use super::slices::{SLICE_BYTES, Slices};
 use crate::app::body_channel::{Flush, RETAINED_BYTES_MAX};
 use crate::app::shared::Shared;
+use crate::app::websocket::Upgrade;
 use crate::error::{Error, Result};
 use crate::memory::{self, OutOfMemory};
-use crate::message::{HeaderValue, MediaType, Method, ResponseHead, StatusCode, has_no_content, header, parse_digits};
+use crate::message::{
+    BodyStream, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, has_no_content, header, parse_digits,
+};
+
+static NO_TRAILERS: Headers = Headers::new();
 
 /// The response as written so far.
 #[derive(Default)]
@@ -211,7 +216,7 @@ impl ResponseState {
 
     /// Turns a large shared content into a stream of its slices, for a driver that would copy the whole.
     pub(in crate::app) fn slice_whole(&mut self) {
-        if self.whole.len() <= SLICE_BYTES || self.stream.is_some() {
+        if self.whole.len() <= SLICE_BYTES || self.has_stream() {
             return;
         }
         let whole = core::mem::take(&mut self.whole);
@@ -219,7 +224,7 @@ impl ResponseState {
             let length = HeaderValue::from(whole.len());
             self.head.headers.set(header::CONTENT_LENGTH, length);
         }
-        self.stream = Some(Box::pin(Slices(whole)));
+        self.set_stream(Box::pin(Slices(whole)));
     }
 
     /// Appends to the content, or records that memory ran out.
@@ -260,6 +265,76 @@ impl ResponseState {
             content_length,
             end: None,
         }
+    }
+}
+
+/// The parts that few responses have.
+impl ResponseState {
+    pub(in crate::app) fn has_stream(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.stream.is_some())
+    }
+
+    pub(in crate::app) fn stream_mut(&mut self) -> Option<&mut BodyStream> {
+        self.rare.as_mut()?.stream.as_mut()
+    }
+
+    pub(in crate::app) fn take_stream(&mut self) -> Option<BodyStream> {
+        self.rare.as_mut()?.stream.take()
+    }
+
+    pub(in crate::app) fn set_stream(&mut self, stream: BodyStream) {
+        self.rare_mut().stream = Some(stream);
+    }
+
+    pub(super) fn has_upgrade(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.upgrade.is_some())
+    }
+
+    pub(in crate::app) fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
+        self.rare.as_mut()?.upgrade.take()
+    }
+
+    pub(in crate::app) fn set_upgrade(&mut self, upgrade: Box<Upgrade>) {
+        self.rare_mut().upgrade = Some(upgrade);
+    }
+
+    pub(in crate::app) fn trailers(&self) -> &Headers {
+        self.rare.as_ref().map_or(&NO_TRAILERS, |rare| &rare.trailers)
+    }
+
+    pub(in crate::app) fn take_trailers(&mut self) -> Headers {
+        self.rare
+            .as_mut()
+            .map_or_else(Headers::new, |rare| core::mem::take(&mut rare.trailers))
+    }
+
+    pub(super) fn trailers_mut(&mut self) -> &mut Headers {
+        &mut self.rare_mut().trailers
+    }
+
+    pub(super) fn encoder(&self) -> Option<&ContentEncoder> {
+        self.rare.as_ref()?.encoder.as_deref()
+    }
+
+    pub(super) fn take_encoder(&mut self) -> Option<Box<ContentEncoder>> {
+        self.rare.as_mut()?.encoder.take()
+    }
+
+    pub(super) fn set_encoder(&mut self, encoder: Box<ContentEncoder>) {
+        self.rare_mut().encoder = Some(encoder);
+    }
+
+    pub(in crate::app) fn error(&self) -> Option<&Error> {
+        self.rare.as_ref()?.error.as_ref()
+    }
+
+    /// Records the error that the response reports, and returns an earlier one.
+    pub(super) fn replace_error(&mut self, error: Error) -> Option<Error> {
+        self.rare_mut().error.replace(error)
+    }
+
+    fn rare_mut(&mut self) -> &mut RareParts {
+        self.rare.get_or_insert_default()
     }
 }
 
