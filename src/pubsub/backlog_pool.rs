@@ -2,7 +2,7 @@
 //!
 //! When a turn publishes messages of two topics, every subscriber of both needs a backlog until the end of the turn.
 //! Allocating a backlog and growing its queue each time dominated the allocator's work. It also made the allocator
-//! return heap to the system and request it again with every batch (`loadtest/record/2026-11-25`).
+//! return heap to the system and request it again with every batch.
 
 use super::backlog::Backlog;
 
