@@ -19,7 +19,15 @@ use support::server::{Server, run_to_end};
 use support::show;
 
 /// Every example there is.
-const EXAMPLES: [&str; 6] = ["hello", "techempower", "conformance", "chat", "ticker", "uploads"];
+const EXAMPLES: [&str; 7] = [
+    "hello",
+    "techempower",
+    "conformance",
+    "chat",
+    "ticker",
+    "uploads",
+    "grpc",
+];
 
 /// The flags that every example takes.
 const FLAGS: [&str; 11] = [

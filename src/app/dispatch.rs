@@ -38,6 +38,12 @@ impl App {
         &self.shared
     }
 
+    /// Returns whether any route opens WebSockets.
+    #[must_use]
+    pub fn has_websockets(&self) -> bool {
+        self.router.has_websockets()
+    }
+
     /// Returns the pattern of the route that a request matches, for a log that names it before the handler runs.
     #[must_use]
     pub fn route_of(&self, head: &RequestHead) -> Option<&str> {
@@ -146,12 +152,15 @@ impl App {
     /// Selects what a route does for a method.
     fn found<'a>(&self, route: &'a CompiledRoute, cx: &mut Context) -> Found<'a> {
         let method = cx.head.method();
+        // The method is CONNECT then, which only the routes of WebSockets serve.
+        let is_connect = cx.head.is_extended_connect();
+        let served = route.endpoint(method);
         if let Some(Served {
             endpoint,
             chain,
             content,
             skips_xsrf,
-        }) = route.endpoint(method)
+        }) = served.filter(|served| !is_connect || served.endpoint.opens_websockets())
         {
             cx.skips_xsrf = *skips_xsrf;
             let inner = match content {

@@ -154,6 +154,12 @@ impl Exchange {
         }
     }
 
+    /// Returns whether the response opens a WebSocket.
+    #[must_use]
+    pub fn has_upgrade(&self) -> bool {
+        self.context.response.has_upgrade()
+    }
+
     /// Takes the protocol that follows the 101, if one was sent.
     pub fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
         self.context.response.take_upgrade()

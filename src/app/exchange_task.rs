@@ -27,6 +27,7 @@ use super::dispatch::App;
 use super::exchange::Exchange;
 use super::response::state::Completion;
 use super::shared::Shared;
+use super::tunnel::Tunnel;
 use crate::memory;
 use crate::message::{BodyStream, Method, has_no_content};
 
@@ -80,6 +81,12 @@ impl ExchangeTask {
     /// Sets what a log of requests adds.
     pub fn set_log(&mut self, log: TaskLog) {
         self.log = Some(Box::new(log));
+    }
+
+    /// Returns whether the response opens a WebSocket; call it after [`answer`](Self::answer).
+    #[must_use]
+    pub fn has_upgrade(&self) -> bool {
+        self.exchange.has_upgrade()
     }
 
     /// Returns the exchange; after [`answer`](Self::answer), it holds the response.
@@ -137,6 +144,32 @@ impl ExchangeTask {
         if channel.is_peer_gone() {
             exchange.conclude(guard.lost_completion());
         }
+    }
+
+    /// Sends the head that opens a WebSocket, and returns the exchange with its upgrade, and the tunnel of its bytes.
+    ///
+    /// The driver counts the exchange as running until the [`RunningTask`] is dropped.
+    #[must_use]
+    pub fn into_tunnel(self) -> (Box<Exchange>, Tunnel, RunningTask) {
+        let Self {
+            mut exchange,
+            guard,
+            log,
+            ..
+        } = self;
+        if let Some(log) = log {
+            (log.ended)(&exchange);
+        }
+        let response = &mut exchange.context.response;
+        response.complete();
+        let flush = Flush {
+            head: response.take_flush().head,
+            opens_tunnel: true,
+            ..Flush::default()
+        };
+        let tunnel = Tunnel::open(Rc::clone(&guard.channel), flush);
+        exchange.leave_channel();
+        (exchange, tunnel, RunningTask { _guard: guard })
     }
 
     /// Passes the response through the channel, runs `on_finish`, and returns the exchange, reset.
@@ -296,6 +329,12 @@ impl core::fmt::Debug for TaskLog {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         formatter.debug_struct("TaskLog").finish_non_exhaustive()
     }
+}
+
+/// An exchange that has become a tunnel; its drop tells the driver that the application has ended with it.
+#[derive(Debug)]
+pub struct RunningTask {
+    _guard: TaskGuard,
 }
 
 /// Tells the driver how the task ended, also if it is dropped.

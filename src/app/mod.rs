@@ -29,6 +29,7 @@ mod runtime;
 pub mod security;
 mod shared;
 mod topics;
+mod tunnel;
 #[cfg(any(feature = "templates", feature = "gettext"))]
 pub mod views;
 mod websocket;
@@ -76,7 +77,7 @@ pub use dispatch::App;
 #[doc(hidden)]
 pub use exchange::{Exchange, Outcome};
 #[doc(hidden)]
-pub use exchange_task::{ExchangeTask, TaskLog};
+pub use exchange_task::{ExchangeTask, RunningTask, TaskLog};
 #[doc(hidden)]
 pub use feed::request::{FeedRequest, Malformed, Verb};
 #[cfg(feature = "serve")]
@@ -114,5 +115,7 @@ pub use topics::{
 };
 #[cfg(feature = "serve")]
 pub(crate) use topics::{parse_pattern, parse_topic};
+#[doc(hidden)]
+pub use tunnel::Tunnel;
 #[doc(hidden)]
 pub use websocket::{HandlerTask, SocketOwner, SocketState, Upgrade};

@@ -10,7 +10,7 @@ use super::head::{self, Fault, HeadError, RequestInfo};
 use super::key::StreamKey;
 use super::priority::Priority;
 use super::settings::Role;
-use super::stream::{Step, Stream};
+use super::stream::{Step, Stream, Tunnel};
 use crate::memory;
 
 /// Bytes of the priority in HEADERS, which RFC 9113 §5.3.2 deprecates: a dependency and a weight.
@@ -129,11 +129,16 @@ impl Connection {
             self.refuse_stream(id, ErrorCode::PROTOCOL_ERROR, turn.now, turn.out)?;
             return Ok(None);
         }
+        self.budget.opened(&self.limits);
         let key = self.register(id, ends_stream);
         if let Some(stream) = self.streams.get_mut(key) {
             stream.is_head = info.is_head;
-            stream.priority = info.priority.unwrap_or(Priority::UNSET);
-            stream.awaits_continue = info.expects_continue && !ends_stream;
+            // The messages of a tunnel are useful one by one, and all tunnels share the connection.
+            stream.priority = info.priority.filter(|_| !info.is_tunnel).unwrap_or(Priority::UNSET);
+            stream.awaits_continue = info.expects_continue && !ends_stream && !info.is_tunnel;
+            if info.is_tunnel {
+                stream.tunnel = Tunnel::Asked;
+            }
             stream.content_left = info.content_length;
         }
         let length = match info.content_length {
@@ -169,7 +174,8 @@ impl Connection {
         if !stream.state.may_receive() {
             return self.reset_for_peer(key, ErrorCode::STREAM_CLOSED, turn.now, turn.out);
         }
-        if !ends_stream || stream.content_left.is_some_and(|left| left > 0) {
+        // A tunnel has no trailers (RFC 9113 §8.5).
+        if !ends_stream || stream.is_tunnel() || stream.content_left.is_some_and(|left| left > 0) {
             return self.reset_for_peer(key, ErrorCode::PROTOCOL_ERROR, turn.now, turn.out);
         }
         match read {

@@ -1,7 +1,7 @@
 //! What a peer may do without use: resets, control frames, small DATA frames (`docs/threats.md#http2-resets`).
 //!
 //! One place counts all of it, so an attack that avoids one count meets another. A budget refills with time, and partly
-//! with content that moves.
+//! with requests and content that moves.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -32,6 +32,10 @@ const BYTES_PER_CONTROL_FRAME: usize = 16 * 1024;
 
 /// How much more sent content pays than received content.
 const SENT_FACTOR: usize = 4;
+
+/// Control frames that a request pays for. 2: grpcio sends a WINDOW_UPDATE with each request, and another for every second
+/// response.
+const FRAMES_PER_REQUEST: u32 = 2;
 
 impl Refilled {
     /// Takes one; false if none is left.
@@ -108,11 +112,20 @@ impl Budget {
         self.moved(bytes.saturating_mul(SENT_FACTOR), limits);
     }
 
+    /// Pays for control frames with a request that was opened.
+    pub(super) fn opened(&mut self, limits: &Limits) {
+        self.pay(FRAMES_PER_REQUEST, limits);
+    }
+
     fn moved(&mut self, bytes: usize, limits: &Limits) {
         let moved = self.content_bytes.saturating_add(bytes);
         self.content_bytes = moved % BYTES_PER_CONTROL_FRAME;
         let paid = u32::try_from(moved / BYTES_PER_CONTROL_FRAME).unwrap_or(u32::MAX);
-        self.control.left = self.control.left.saturating_add(paid).min(limits.max_control_frames);
+        self.pay(paid, limits);
+    }
+
+    fn pay(&mut self, frames: u32, limits: &Limits) {
+        self.control.left = self.control.left.saturating_add(frames).min(limits.max_control_frames);
     }
 }
 
@@ -142,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn content_pays_for_control_frames() {
+    fn content_and_requests_pay_for_control_frames() {
         let (limits, start) = (Limits::default(), origin());
         let mut budget = Budget::new(&limits, start);
         let spend = |budget: &mut Budget| std::iter::from_fn(|| budget.charge_control(&limits, start).ok()).count();
@@ -153,5 +166,7 @@ mod tests {
         assert_eq!(spend(&mut budget), 1);
         budget.sent(16 * 1024, &limits);
         assert_eq!(spend(&mut budget), 4);
+        budget.opened(&limits);
+        assert_eq!(spend(&mut budget), 2);
     }
 }

@@ -482,6 +482,13 @@ impl Connection {
         }
     }
 
+    /// Resets a stream whose handler has failed, or has left a tunnel before its end.
+    pub fn give_up(&mut self, stream: StreamKey, out: &mut Vec<u8>) {
+        if let Some(state) = self.streams.get(stream) {
+            self.reset(stream, state.give_up_code(), out);
+        }
+    }
+
     /// Resets a stream because of the peer, which is charged for it.
     pub(super) fn reset_for_peer<'b>(
         &mut self,
@@ -518,9 +525,9 @@ impl Connection {
 
     /// Frees the place of a stream whose handler has ended.
     ///
-    /// An open stream is reset.
+    /// An open stream is [given up](Self::give_up).
     pub fn release(&mut self, stream: StreamKey, now: Instant, out: &mut Vec<u8>) {
-        self.reset(stream, ErrorCode::INTERNAL_ERROR, out);
+        self.give_up(stream, out);
         self.streams.release(stream);
         if self.streams.held() == 0 {
             self.clock.idle_begun(now);

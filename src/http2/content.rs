@@ -10,7 +10,7 @@ use super::data::Content;
 use super::error::{ConnectionError, ErrorCode};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, flag};
 use super::key::StreamKey;
-use super::stream::Step;
+use super::stream::{Step, Stream};
 
 /// Content of a DATA frame below which the frame is a small one. 256 bytes.
 const SMALL_DATA_BYTES: usize = 256;
@@ -69,7 +69,8 @@ impl Connection {
             Some(key) => match self.admit(key, header.length, content) {
                 Ok(()) => {
                     content.stream = Some(key);
-                    if left > 0 && left < SMALL_DATA_BYTES && !content.ends_stream {
+                    // The messages of a WebSocket are small, and its window bounds what waits of them.
+                    if left > 0 && left < SMALL_DATA_BYTES && !content.ends_stream && !self.is_tunnel(key) {
                         self.charge_small_data(key)?;
                     }
                     None
@@ -145,6 +146,10 @@ impl Connection {
         }
         self.replenish_stream(stream, turn.out);
         Ok(None)
+    }
+
+    fn is_tunnel(&self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(Stream::is_tunnel)
     }
 
     fn charge_small_data(&mut self, key: StreamKey) -> Result<(), ConnectionError> {

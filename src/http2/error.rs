@@ -102,6 +102,8 @@ pub enum SendError {
     BodyTooShort,
     /// `101` was sent, which HTTP/2 does not have (RFC 9113 §8.6).
     UpgradeNotAsked,
+    /// A CONNECT was answered as successful without a tunnel, so its client would take content for the tunnel's bytes.
+    TunnelNotOpened,
     /// A trailer field that would change framing or routing (RFC 9110 §6.5.1).
     TrailerForbidden,
     /// Memory for the head is short.
@@ -126,6 +128,7 @@ impl fmt::Display for SendError {
             Self::BodyTooLong => "the response has more content than its Content-Length",
             Self::BodyTooShort => "the response has less content than its Content-Length",
             Self::UpgradeNotAsked => "101 was sent, which HTTP/2 does not have",
+            Self::TunnelNotOpened => "a CONNECT for a WebSocket was answered with a page, whose status must not be 2xx",
             Self::TrailerForbidden => "a field of the trailer section is not allowed there",
             Self::OutOfMemory => "memory for the head of the response is short",
             Self::NoStream => "the peer accepts no further stream",

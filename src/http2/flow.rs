@@ -15,9 +15,12 @@ use super::key::StreamKey;
 
 impl Connection {
     /// Tells whether the handler of a stream waits for content; if it does, the clock of its pace runs.
+    ///
+    /// A tunnel may be silent, so it has no pace.
     pub fn set_awaited(&mut self, stream: StreamKey, is_awaited: bool, now: Instant) {
         if let Some(state) = self.streams.get_mut(stream) {
-            state.pace.set_awaited(is_awaited && state.state.may_receive(), now);
+            let is_content = state.state.may_receive() && !state.is_tunnel();
+            state.pace.set_awaited(is_awaited && is_content, now);
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) struct RequestInfo {
     pub(super) is_head: bool,
     pub(super) expects_continue: bool,
     pub(super) priority: Option<Priority>,
+    /// An extended CONNECT: bytes follow in both directions in place of content.
+    pub(super) is_tunnel: bool,
 }
 
 /// What is wrong with a block whose fields could be decoded.
@@ -92,6 +94,10 @@ const METHOD_TOO_LONG: Fault = refused(
 const CONNECT_UNSUPPORTED: Fault = refused(
     StatusCode::NOT_IMPLEMENTED,
     "CONNECT is not supported: this server is not a proxy",
+);
+const PROTOCOL_UNKNOWN: Fault = refused(
+    StatusCode::NOT_IMPLEMENTED,
+    "CONNECT asks for another protocol than websocket",
 );
 const SCHEME: Fault = refused(StatusCode::BAD_REQUEST, "the scheme is not that of this connection");
 const EXPECTATION: Fault = refused(
@@ -243,6 +249,8 @@ struct Seen {
     scheme: bool,
     path: bool,
     method: bool,
+    /// `:protocol` of an extended CONNECT, and whether it is a WebSocket's.
+    protocol: Option<bool>,
     field: bool,
 }
 
@@ -307,6 +315,10 @@ impl RequestBuilder<'_, '_> {
             FieldKind::Scheme if !core::mem::replace(&mut self.seen.scheme, true) => self.scheme(value),
             FieldKind::Path if !core::mem::replace(&mut self.seen.path, true) => self.path(value),
             FieldKind::Authority if self.host.is_none() => self.authority(value),
+            FieldKind::Protocol if self.limits.accepts_websockets && self.seen.protocol.is_none() => {
+                self.seen.protocol = Some(self.bytes(value).eq_ignore_ascii_case(b"websocket"));
+                Ok(())
+            }
             _ => Err(Fault::Malformed),
         }
     }
@@ -400,14 +412,19 @@ impl RequestBuilder<'_, '_> {
     fn end(mut self) -> Result<RequestInfo, HeadError> {
         let malformed = Err(HeadError::Stream(Fault::Malformed));
         let Seen {
-            scheme, path, method, ..
+            scheme,
+            path,
+            method,
+            protocol,
+            ..
         } = self.seen;
         let head = self.head.so_far();
         if !method || self.host.is_none() {
             return malformed;
         }
-        if *head.method() == Method::CONNECT {
-            // An extended CONNECT has both, and a protocol that was refused above (RFC 8441 §4).
+        let is_connect = *head.method() == Method::CONNECT;
+        // Only an extended CONNECT has scheme and path, and only a CONNECT a protocol (RFC 8441 §4).
+        if is_connect && protocol.is_none() {
             return match scheme || path {
                 true => malformed,
                 false => Err(HeadError::Stream(CONNECT_UNSUPPORTED)),
@@ -416,6 +433,16 @@ impl RequestBuilder<'_, '_> {
         let is_asterisk = head.target_form() == TargetForm::Asterisk;
         if !scheme || !path || is_asterisk && *head.method() != Method::OPTIONS {
             return malformed;
+        }
+        match protocol {
+            None => {}
+            // A tunnel has no content, so no length either.
+            Some(_) if !is_connect || self.info.content_length.is_some() => return malformed,
+            Some(false) => return Err(HeadError::Stream(PROTOCOL_UNKNOWN)),
+            Some(true) => {
+                self.info.is_tunnel = true;
+                self.head.extended_connect();
+            }
         }
         self.head.version(Version::Http2);
         if self.cookies > 1 {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::settings::{PositiveBytes, PositiveCount, settings};
+use crate::settings::{PositiveBytes, PositiveCount, Switch, settings};
 
 settings! {
     /// The limits that an operator sets for HTTP/2 alone; those of HTTP/1.1 that concern both have the same flags.
@@ -17,6 +17,11 @@ settings! {
         ///
         /// 8 MiB. A stream starts with 64 KiB and a connection with 1 MiB; both grow while handlers keep up.
         [PositiveBytes] max_receive_window: usize = 8 * 1024 * 1024,
+        /// Lets clients open WebSockets over HTTP/2 (RFC 8441), many of them on one connection.
+        ///
+        /// Off by default: a browser then opens a connection of HTTP/1.1 for each. It has no effect on an application
+        /// without WebSockets.
+        [Switch] http2_websockets: bool = false,
     }
 }
 
@@ -56,6 +61,10 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// [`Settings::max_receive_window`].
     pub max_receive_window: usize,
+    /// Whether an extended CONNECT for a WebSocket is accepted; SETTINGS_ENABLE_CONNECT_PROTOCOL says so.
+    ///
+    /// Such a stream is a tunnel: it has no pace, and its small frames count against its window alone.
+    pub accepts_websockets: bool,
     /// Most bytes of an encoded header block over all its frames; more end the connection.
     ///
     /// 64 KiB: twice the largest head that is accepted, so that its 431 can still be sent (CVE-2024-27316).
@@ -76,7 +85,7 @@ pub struct Limits {
     /// Such frames that are forgiven each second.
     ///
     /// The default is 20. Each 16 KiB of received content forgives one, and of sent content four: a client answers a
-    /// DATA frame with up to two updates.
+    /// DATA frame with up to two updates. Each request forgives two: some clients send an update with it.
     pub control_frames_per_second: u32,
     /// DATA frames below 256 bytes that the peer may send ahead of its handlers; more end the connection. 100.
     ///
@@ -115,6 +124,7 @@ impl From<&Settings> for Limits {
             body_rate_grace: Duration::from_secs(20),
             max_concurrent_streams: settings.max_concurrent_streams,
             max_receive_window: settings.max_receive_window,
+            accepts_websockets: settings.http2_websockets,
             max_block_bytes: 64 * 1024,
             max_continuations: 8,
             max_resets: 100,

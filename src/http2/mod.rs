@@ -41,6 +41,7 @@
 //! - `hpack` and `field` decode header blocks, `head` makes requests of them.
 //! - `stream` is the table of states, `streams` the streams of a connection, `key` their names.
 //! - `window` and `flow` control what is received, `schedule` and `priority` what is sent.
+//! - A stream can become a tunnel (RFC 8441): bytes in both directions in place of content, without a pace.
 //! - `send` and `encode` write messages; `client` is the half that only a client has.
 //! - `limits` has every limit, `budget`, `deadline` and `pace` what a peer may do in a time.
 

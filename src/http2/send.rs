@@ -13,7 +13,7 @@ use super::hpack::Encoder;
 use super::key::StreamKey;
 use super::schedule::TURN_BYTES;
 use super::settings::Role;
-use super::stream::{Progress, Sending, Step};
+use super::stream::{Progress, Sending, Step, Tunnel};
 use crate::message::{Headers, HttpDate, ResponseHead, StatusCode, has_no_content, is_trailer_allowed};
 
 /// Content that is sent at once although other streams wait. 4 KiB: it delays them by three packets.
@@ -63,6 +63,9 @@ impl Connection {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(SendError::UpgradeNotAsked);
         }
+        if state.tunnel == Tunnel::Asked && status.is_success() {
+            return Err(SendError::TunnelNotOpened);
+        }
         let framing = encode::framing(start.head, start.length, state.is_head)?;
         if status.is_informational() {
             put_block(&mut self.encoder, stream.id(), 0, out, |encoder, out| {
@@ -83,12 +86,41 @@ impl Connection {
             encode::put_own_fields(encoder, framing, start.date, out);
         });
         state.awaits_continue = false;
+        if state.tunnel == Tunnel::Asked {
+            state.tunnel = Tunnel::No;
+        }
         if ends {
             self.end_sending(stream, out);
         } else {
             state.sending = Sending::Content(framing.left);
         }
         Ok(())
+    }
+
+    /// Accepts an extended CONNECT with a successful head, behind which bytes follow in both directions (RFC 8441 §5).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_head`](Self::send_head).
+    pub fn open_tunnel(
+        &mut self,
+        stream: StreamKey,
+        head: &ResponseHead,
+        date: &HttpDate,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        if let Some(state) = self.streams.get_mut(stream)
+            && state.tunnel == Tunnel::Asked
+        {
+            state.tunnel = Tunnel::Open;
+        }
+        let start = ResponseStart {
+            head,
+            length: None,
+            ends: false,
+            date,
+        };
+        self.send_head(stream, start, out)
     }
 
     /// Writes `100 Continue` if the peer waits for it.
@@ -160,6 +192,13 @@ impl Connection {
             .min(TURN_BYTES)
             .min(state.send_window.room())
             .min(room);
+        if let Some(state) = self.streams.get_mut(stream)
+            && bytes == state.send_window.room()
+            && bytes < state.ready_bytes
+        {
+            // The rest waits for the window, which this send uses up.
+            state.progress.get_or_insert(Progress { since: now, bytes: 0 });
+        }
         self.schedule.served(stream, &mut self.streams);
         Some((stream, bytes))
     }
@@ -273,13 +312,16 @@ impl Connection {
         Ok(true)
     }
 
-    /// Ends the sending half of a stream. The rest of an unread request is refused with NO_ERROR (RFC 9113 §8.1).
+    /// Ends the sending half of a stream. The rest of an unread request is refused with NO_ERROR (RFC 9113 §8.1); a
+    /// tunnel still receives.
     fn end_sending(&mut self, stream: StreamKey, out: &mut Vec<u8>) {
+        let mut is_tunnel = false;
         if let Some(state) = self.streams.get_mut(stream) {
             state.sending = Sending::Ended;
+            is_tunnel = state.is_tunnel();
         }
         self.step(stream, Step::SendEnd);
-        if self.role == Role::Server {
+        if self.role == Role::Server && !is_tunnel {
             self.reset(stream, ErrorCode::NO_ERROR, out);
         }
     }

@@ -80,24 +80,24 @@ impl PeerSettings {
 /// Writes the SETTINGS of this end.
 pub(super) fn put_own(role: Role, limits: &Limits, out: &mut Vec<u8>) {
     let header_bytes = u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX);
-    let own = match role {
-        Role::Server => [
-            (MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams),
-            (MAX_HEADER_LIST_SIZE, header_bytes),
-            (NO_RFC7540_PRIORITIES, 1),
-        ],
-        Role::Client => [
-            (ENABLE_PUSH, 0),
-            (MAX_HEADER_LIST_SIZE, header_bytes),
-            (NO_RFC7540_PRIORITIES, 1),
-        ],
+    let of_role = match role {
+        Role::Server => (MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams),
+        Role::Client => (ENABLE_PUSH, 0),
     };
-    let mut payload = [0; 18];
+    let own = [
+        of_role,
+        (MAX_HEADER_LIST_SIZE, header_bytes),
+        (NO_RFC7540_PRIORITIES, 1),
+        (ENABLE_CONNECT_PROTOCOL, 1),
+    ];
+    let accepts_websockets = role == Role::Server && limits.accepts_websockets;
+    let count = if accepts_websockets { own.len() } else { own.len() - 1 };
+    let mut payload = [0; 24];
     for (entry, (id, value)) in payload.as_chunks_mut::<6>().0.iter_mut().zip(own) {
         let ([a, b], [c, d, e, f]) = (id.to_be_bytes(), value.to_be_bytes());
         *entry = [a, b, c, d, e, f];
     }
-    frame::put(kind::SETTINGS, 0, 0, &payload, out);
+    frame::put(kind::SETTINGS, 0, 0, payload.get(..6 * count).unwrap_or_default(), out);
 }
 
 #[cfg(test)]

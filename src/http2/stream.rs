@@ -14,6 +14,7 @@
 
 use std::time::Instant;
 
+use super::error::ErrorCode;
 use super::pace::Pace;
 use super::priority::Priority;
 use super::window::{WINDOW_INITIAL, Window};
@@ -69,6 +70,15 @@ pub(super) enum Sending {
     Ended,
 }
 
+/// Whether bytes follow the heads in both directions in place of content (RFC 8441 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tunnel {
+    No,
+    /// An extended CONNECT asks for it, and no final head has answered.
+    Asked,
+    Open,
+}
+
 /// Content that waits for a window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
@@ -107,6 +117,7 @@ pub(super) struct Stream {
     pub(super) is_head: bool,
     /// The peer waits for `100 Continue`.
     pub(super) awaits_continue: bool,
+    pub(super) tunnel: Tunnel,
     /// The final head of the peer's response has come, so another block is trailers. Clients only.
     pub(super) has_response: bool,
 }
@@ -130,7 +141,22 @@ impl Stream {
             pace: Pace::default(),
             is_head: false,
             awaits_continue: false,
+            tunnel: Tunnel::No,
             has_response: false,
+        }
+    }
+
+    /// Returns whether bytes follow the heads in place of content, or may.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel != Tunnel::No
+    }
+
+    /// Returns the code with which this end gives the stream up: that of a tunnel is TCP's reset (RFC 8441 §5).
+    pub(super) fn give_up_code(&self) -> ErrorCode {
+        if self.is_tunnel() {
+            ErrorCode::CANCEL
+        } else {
+            ErrorCode::INTERNAL_ERROR
         }
     }
 

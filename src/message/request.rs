@@ -67,6 +67,7 @@ pub struct RequestHead {
     /// The authority as text. It stays after its request, because the next one usually has the same.
     authority_text: String,
     has_authority: bool,
+    is_extended_connect: bool,
     /// A span of `target_text`.
     path: Span,
     /// A span of `target_text` without the `?`; `None` where the target has no `?`.
@@ -90,6 +91,7 @@ impl RequestHead {
         self.version = Version::Http11;
         self.form = TargetForm::Origin;
         self.has_authority = false;
+        self.is_extended_connect = false;
         self.path = Span::default();
         self.query = None;
         RequestHeadBuilder { head: self }
@@ -111,6 +113,14 @@ impl RequestHead {
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Returns whether this is an extended CONNECT for a WebSocket (RFC 8441 §4).
+    ///
+    /// Its [`method`](Self::method) is GET, as over HTTP/1.1, so the routes of WebSockets are the same.
+    #[must_use]
+    pub fn is_extended_connect(&self) -> bool {
+        self.is_extended_connect
     }
 
     /// Returns the form of the request-target.
@@ -355,6 +365,13 @@ impl RequestHeadBuilder<'_> {
         let RequestHead { bytes, target_text, .. } = &mut *self.head;
         target_text.push_str(str::from_utf8(bytes.get(place).unwrap_or_default()).unwrap_or_default());
         self.head.form = form;
+        self
+    }
+
+    /// Turns a CONNECT into the GET as which a WebSocket is opened.
+    pub(crate) fn extended_connect(&mut self) -> &mut Self {
+        self.head.method = Method::GET;
+        self.head.is_extended_connect = true;
         self
     }
 

@@ -82,10 +82,13 @@ pub(super) struct ShardServer {
 impl ShardServer {
     pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard, budget: Option<&Arc<Budget>>) -> Self {
         let now = clock::now();
+        let mut http2 = config.http2_limits();
+        // A browser that learns it opens every WebSocket here, so an application without any must not say it.
+        http2.accepts_websockets &= app.has_websockets();
         Self {
             app,
             http1: Rc::new(config.http1.clone()),
-            http2: Rc::new(config.http2_limits()),
+            http2: Rc::new(http2),
             handlers: HandlerPool::default(),
             write: config.write.clone(),
             request_log: None,

@@ -4,13 +4,13 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use squall_shards::{GateGuard, SendBuffer};
+use squall_shards::SendBuffer;
 
-use super::http1::connection::Upgraded;
 use super::shard::{Registration, ShardServer};
 use crate::app::{HandlerTask, SocketState};
+use crate::transport::byte_stream::ByteStream;
 use crate::transport::progress::WriteLimits;
-use crate::transport::websocket::{Owner, drive};
+use crate::transport::websocket::{Connected, Owner, drive};
 use crate::websocket::{Duplex, ProtocolError};
 
 /// How many sockets a graceful stop closes at once. 1024.
@@ -24,48 +24,67 @@ const CLOSE_BATCH_SOCKETS: usize = 1024;
 const CLOSE_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A WebSocket's handler and its registration in the server.
-struct ServerSocket {
-    server: Rc<ShardServer>,
+struct ServerSocket<G> {
     state: Rc<SocketState>,
     /// `None` once the handler has ended.
     task: Option<HandlerTask>,
+    place: Place<G>,
+}
+
+/// The place of a WebSocket in its server.
+pub(super) struct Place<G> {
+    pub(super) server: Rc<ShardServer>,
     registration: Registration,
-    _guard: GateGuard,
+    /// Counts the WebSocket until its handler has ended.
+    _guard: G,
+}
+
+impl<G> Place<G> {
+    pub(super) fn new(server: Rc<ShardServer>, registration: Registration, guard: G) -> Self {
+        Self {
+            server,
+            registration,
+            _guard: guard,
+        }
+    }
 }
 
 /// Serves a WebSocket to its end.
 ///
 /// Not an `async fn`: its arguments would take space in the task twice.
-pub(super) fn serve(upgraded: Upgraded, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
+pub(super) fn serve<S: ByteStream, G>(
+    connected: Connected<S>,
+    place: Place<G>,
+    state: Rc<SocketState>,
+    task: HandlerTask,
+) -> impl Future<Output = ()> {
     let socket = ServerSocket {
-        server: upgraded.server,
         state,
         task: Some(task),
-        registration: upgraded.registration,
-        _guard: upgraded.guard,
+        place,
     };
-    drive(upgraded.connected, socket)
+    drive(connected, socket)
 }
 
-impl Owner for ServerSocket {
+impl<G> Owner for ServerSocket<G> {
     fn duplex(&self) -> &Duplex {
         self.state.duplex()
     }
 
     fn now(&self) -> Instant {
-        self.server.shard.now()
+        self.place.server.shard.now()
     }
 
     fn write_limits(&self) -> &WriteLimits {
-        &self.server.write
+        &self.place.server.write
     }
 
     fn linger_timeout(&self) -> Duration {
-        self.server.config.own.linger_timeout
+        self.place.server.config.own.linger_timeout
     }
 
     fn begin_turn(&self, cx: &Context<'_>) {
-        self.registration.set_waker(cx);
+        self.place.registration.set_waker(cx);
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> bool {
@@ -93,14 +112,18 @@ impl Owner for ServerSocket {
 
     /// Returns when a graceful stop closes this socket, if a stop has begun and the socket is open.
     fn going_away(&self) -> Option<Instant> {
-        let since = self.server.draining_since().filter(|_| self.state.duplex().is_open())?;
-        let (index, last) = (self.registration.index(), self.server.last_index());
-        Some(since + close_delay(index, last, self.server.config.own.shutdown_timeout))
+        let since = self
+            .place
+            .server
+            .draining_since()
+            .filter(|_| self.state.duplex().is_open())?;
+        let (index, last) = (self.place.registration.index(), self.place.server.last_index());
+        Some(since + close_delay(index, last, self.place.server.config.own.shutdown_timeout))
     }
 
     fn say_farewell(&self) {
         self.state
-            .say_farewell(self.registration.index(), self.server.last_index());
+            .say_farewell(self.place.registration.index(), self.place.server.last_index());
     }
 
     fn log_failure(&self, error: ProtocolError) {

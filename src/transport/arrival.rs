@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use squall_shards::{Deadline, PeerEnd};
 
-use super::socket::Socket;
+use super::byte_stream::ByteStream;
 
 /// First pause between two checks. 10 ms: most peers have acknowledged by then, and delayed acknowledgements come
 /// within 40 ms (Linux).
@@ -50,7 +50,7 @@ impl Arrival {
     /// bytes already belong to its peer.
     pub(crate) fn poll(
         &mut self,
-        socket: &Socket,
+        socket: &impl ByteStream,
         deadline: &mut Deadline,
         now: impl Fn() -> Instant,
         cx: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl Arrival {
     }
 
     /// Checks the peer if a check is due; true when the wait is over.
-    fn check(&mut self, now: Instant, socket: &Socket) -> bool {
+    fn check(&mut self, now: Instant, socket: &impl ByteStream) -> bool {
         if now < self.next_check {
             return false;
         }

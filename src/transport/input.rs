@@ -6,7 +6,7 @@
 
 use squall_shards::Received;
 
-use super::socket::Socket;
+use super::byte_stream::Buffers;
 use crate::memory::{self, OutOfMemory};
 
 /// Received bytes that wait to be read.
@@ -42,7 +42,7 @@ impl Input {
 
     /// Drops read bytes; returns the buffer once all are read.
     #[inline]
-    pub(crate) fn consume(&mut self, count: usize, socket: &Socket) {
+    pub(crate) fn consume(&mut self, count: usize, socket: &impl Buffers) {
         self.unread = self.unread.saturating_sub(count);
         if self.is_empty() {
             self.clear(socket);
@@ -51,7 +51,7 @@ impl Input {
 
     /// Drops everything. Never inlined, so that [`consume`](Self::consume) can be.
     #[inline(never)]
-    pub(crate) fn clear(&mut self, socket: &Socket) {
+    pub(crate) fn clear(&mut self, socket: &impl Buffers) {
         self.unread = 0;
         if let Some(owned) = std::mem::take(&mut self.buffer).into_owned() {
             socket.return_buffer(owned);
@@ -63,7 +63,7 @@ impl Input {
     /// # Errors
     ///
     /// Memory is short. The received bytes are lost, so the caller must end the connection.
-    pub(crate) fn push(&mut self, received: Received, socket: &Socket) -> Result<(), OutOfMemory> {
+    pub(crate) fn push(&mut self, received: Received, socket: &impl Buffers) -> Result<(), OutOfMemory> {
         if self.is_empty() {
             self.unread = received.len();
             self.buffer = received;
@@ -78,7 +78,7 @@ impl Input {
     }
 
     /// Appends received bytes to a copy of the unread ones.
-    fn append(&mut self, received: &[u8], socket: &Socket) -> Result<(), OutOfMemory> {
+    fn append(&mut self, received: &[u8], socket: &impl Buffers) -> Result<(), OutOfMemory> {
         self.set_aside(socket)?;
         if let Some(owned) = self.buffer.owned_mut() {
             owned.drain(..owned.len().saturating_sub(self.unread));
@@ -94,7 +94,7 @@ impl Input {
     ///
     /// Memory is short. The buffer is returned anyway, and the bytes are lost.
     #[inline]
-    pub(crate) fn set_aside(&mut self, socket: &Socket) -> Result<(), OutOfMemory> {
+    pub(crate) fn set_aside(&mut self, socket: &impl Buffers) -> Result<(), OutOfMemory> {
         if self.buffer.is_lent() {
             self.copy_out(socket)
         } else {
@@ -102,7 +102,7 @@ impl Input {
         }
     }
 
-    fn copy_out(&mut self, socket: &Socket) -> Result<(), OutOfMemory> {
+    fn copy_out(&mut self, socket: &impl Buffers) -> Result<(), OutOfMemory> {
         let mut owned = socket.take_buffer();
         let copied = memory::append(&mut owned, self.bytes());
         self.unread = owned.len();

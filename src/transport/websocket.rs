@@ -1,5 +1,5 @@
-//! The driver of one WebSocket, on a server or a client. One task moves bytes between the socket and the [`Duplex`],
-//! and runs the [`Owner`].
+//! The driver of one WebSocket, on a server or a client. One task moves bytes between the [`ByteStream`] and the
+//! [`Duplex`], and runs the [`Owner`].
 //!
 //! Each turn runs the owner, receives while the owner waits for an event, and sends: first its messages and pending
 //! control frames, then one batch of publications. At most one send is in flight. While the owner is busy, nothing is
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use squall_shards::{Deadline, SendBuffer};
 
 use super::arrival::Arrival;
+use super::byte_stream::ByteStream;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use super::socket::Socket;
@@ -75,9 +76,9 @@ pub(crate) trait Owner {
 }
 
 /// A WebSocket and everything it owns.
-struct SocketDriver<O: Owner> {
+struct SocketDriver<O: Owner, S> {
     /// `None` once the connection is over, even if the owner still runs.
-    socket: Option<Socket>,
+    socket: Option<S>,
     owner: O,
     input: Input,
     deadline: Deadline,
@@ -92,8 +93,8 @@ struct SocketDriver<O: Owner> {
 }
 
 /// A connected socket after the handshake.
-pub(crate) struct Connected {
-    pub(crate) socket: Socket,
+pub(crate) struct Connected<S = Socket> {
+    pub(crate) socket: S,
     /// Bytes that came behind the handshake.
     pub(crate) input: Input,
     pub(crate) input_ended: bool,
@@ -114,7 +115,7 @@ enum Phase {
 }
 
 /// Drives a WebSocket to its end. Not an `async fn`: its arguments would lie in the task's memory twice.
-pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
+pub(crate) fn drive<O: Owner, S: ByteStream>(connected: Connected<S>, owner: O) -> impl Future<Output = ()> {
     let mut driver = SocketDriver {
         socket: Some(connected.socket),
         owner,
@@ -129,7 +130,7 @@ pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Out
     poll_fn(move |cx| driver.poll(cx))
 }
 
-impl<O: Owner> SocketDriver<O> {
+impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.owner.begin_turn(cx);
         self.owner.duplex().begin_turn(cx.waker());
@@ -148,7 +149,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Does everything that can be done now.
-    fn turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
+    fn turn(&mut self, socket: &S, cx: &mut Context<'_>) {
         let mut events = 0;
         loop {
             let mut moved = self.owner.run(cx);
@@ -184,7 +185,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Receives and sends; true if the owner or the connection must run again.
-    fn exchange_frames(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
+    fn exchange_frames(&mut self, socket: &S, cx: &mut Context<'_>) -> bool {
         let moved = self.receive(socket, cx).and_then(|received| {
             self.send(socket, cx)?;
             Ok(received)
@@ -209,7 +210,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Receives until an event waits; true if one does.
-    fn receive(&mut self, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn receive(&mut self, socket: &S, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.owner.duplex().wants_input() {
             return Ok(false);
         }
@@ -253,7 +254,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Sends output as long as the socket accepts it.
-    fn send(&mut self, socket: &Socket, cx: &mut Context<'_>) -> io::Result<()> {
+    fn send(&mut self, socket: &S, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let is_waiting = self.owner.duplex().has_output() || self.owner.has_deliveries();
             if !is_waiting && !self.is_watched {
@@ -280,15 +281,15 @@ impl<O: Owner> SocketDriver<O> {
         }
     }
 
-    fn watch_progress(&mut self, socket: &Socket) {
-        let (now, sent) = (self.owner.now(), socket.sent());
-        let limits = self.owner.write_limits();
+    fn watch_progress(&mut self, socket: &S) {
+        let Some(sent) = socket.sent() else { return };
+        let (now, limits) = (self.owner.now(), self.owner.write_limits());
         self.progress
             .get_or_insert_with(|| Box::new(Progress::new(now, sent, limits)));
     }
 
     /// Handles due deadlines and arms the next one; true if one was handled.
-    fn watch_time(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
+    fn watch_time(&mut self, socket: &S, cx: &mut Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
             Phase::Gone => return false,
@@ -328,9 +329,9 @@ impl<O: Owner> SocketDriver<O> {
                 let limits = self.owner.write_limits();
                 // Progress exists only while a send waits, so an idle peer is never too slow.
                 let mut taking = None;
-                if let Some(progress) = &mut self.progress {
+                if let (Some(progress), Some(sent)) = (&mut self.progress, socket.sent()) {
                     let unacknowledged = || socket.unacknowledged_bytes();
-                    if !progress.note(now, socket.sent(), unacknowledged, limits) {
+                    if !progress.note(now, sent, unacknowledged, limits) {
                         self.abort(socket);
                         return true;
                     }
@@ -344,7 +345,7 @@ impl<O: Owner> SocketDriver<O> {
 
     /// Starts the closing wait. A server half-closes first: closing with unread bytes would reset the socket, and the
     /// peer might lose the close frame. A client waits for the server.
-    fn begin_lingering(&mut self, socket: &Socket) {
+    fn begin_lingering(&mut self, socket: &S) {
         self.input.clear(socket);
         self.progress = None;
         self.owner.leave();
@@ -366,7 +367,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Discards input until the peer has closed its half; true then.
-    fn linger(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
+    fn linger(&mut self, socket: &S, cx: &mut Context<'_>) -> bool {
         loop {
             self.phase = match socket.poll_receive(cx) {
                 Poll::Ready(Ok(Some(_))) => continue,
@@ -379,7 +380,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Ends a connection that broke or missed a deadline.
-    fn abort(&mut self, socket: &Socket) {
+    fn abort(&mut self, socket: &S) {
         self.owner.duplex().receive_eof();
         self.owner.leave();
         self.input.clear(socket);
@@ -389,7 +390,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 }
 
-impl<O: Owner> Drop for SocketDriver<O> {
+impl<O: Owner, S> Drop for SocketDriver<O, S> {
     /// Later calls on the owner's handle find the socket closed.
     fn drop(&mut self) {
         self.owner.duplex().receive_eof();

@@ -1,4 +1,5 @@
-//! The server's opening handshake (RFC 6455 §4.2): the check of the request, and the response.
+//! The server's opening handshake (RFC 6455 §4.2): the check of the request, and the response. Over HTTP/2 it is an
+//! extended CONNECT (RFC 8441 §5), which has neither key nor `Upgrade`.
 
 use core::fmt;
 
@@ -16,7 +17,8 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// A request that may become a WebSocket.
 #[derive(Debug)]
 pub struct ServerHandshake<'h> {
-    accept: String,
+    /// `None` over HTTP/2.
+    accept: Option<String>,
     subprotocols: Vec<&'h str>,
     extensions: Vec<Extension<'h>>,
 }
@@ -30,18 +32,9 @@ impl<'h> ServerHandshake<'h> {
     ///
     /// The first requirement that the request fails; [`HandshakeError::response`] makes the response.
     pub fn new(head: &'h RequestHead) -> Result<Self, HandshakeError> {
-        if *head.method() != Method::GET {
-            return Err(HandshakeError::Method);
-        }
-        if head.version() != Version::Http11 {
-            return Err(HandshakeError::HttpVersion);
-        }
         let fields = head.fields();
-        if !fields.has_token("upgrade", "websocket") {
-            return Err(HandshakeError::Upgrade);
-        }
-        if !fields.has_token("connection", "upgrade") {
-            return Err(HandshakeError::Connection);
+        if !head.is_extended_connect() {
+            check_upgrade(head)?;
         }
         if head.authority().is_empty() {
             return Err(HandshakeError::Host);
@@ -54,8 +47,13 @@ impl<'h> ServerHandshake<'h> {
         if only(head, "sec-websocket-version") != Some(b"13") {
             return Err(HandshakeError::Version);
         }
-        let key = only(head, "sec-websocket-key").filter(|key| is_key(key));
-        let accept = derive_accept_key(key.ok_or(HandshakeError::Key)?);
+        let accept = match head.is_extended_connect() {
+            true => None,
+            false => {
+                let key = only(head, "sec-websocket-key").filter(|key| is_key(key));
+                Some(derive_accept_key(key.ok_or(HandshakeError::Key)?))
+            }
+        };
         let mut extensions = Vec::new();
         for value in fields.get_all("sec-websocket-extensions") {
             extensions::parse(value, &mut extensions).map_err(|_| HandshakeError::Extensions)?;
@@ -72,7 +70,7 @@ impl<'h> ServerHandshake<'h> {
         self.subprotocols.iter().copied()
     }
 
-    /// Turns `response` into the 101 that opens the connection, and keeps its fields.
+    /// Turns `response` into the 101 that opens the connection, or the 200 over HTTP/2, and keeps its fields.
     ///
     /// `subprotocol` is the chosen one; `deflate` configures compression, or disables it. Pass the result to
     /// [`Connection::server`](super::Connection::server).
@@ -98,7 +96,11 @@ impl<'h> ServerHandshake<'h> {
             headers.set(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&answer).ok()?);
             Some(deflate)
         });
-        if let Ok(accept) = HeaderValue::from_str(&self.accept) {
+        let Some(accept) = &self.accept else {
+            response.status = StatusCode::OK;
+            return Ok(deflate);
+        };
+        if let Ok(accept) = HeaderValue::from_str(accept) {
             headers.set(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
         headers.set(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -106,6 +108,23 @@ impl<'h> ServerHandshake<'h> {
         response.status = StatusCode::SWITCHING_PROTOCOLS;
         Ok(deflate)
     }
+}
+
+/// Checks what opens a WebSocket over HTTP/1.1 alone.
+fn check_upgrade(head: &RequestHead) -> Result<(), HandshakeError> {
+    if *head.method() != Method::GET {
+        return Err(HandshakeError::Method);
+    }
+    if head.version() != Version::Http11 {
+        return Err(HandshakeError::HttpVersion);
+    }
+    if !head.fields().has_token("upgrade", "websocket") {
+        return Err(HandshakeError::Upgrade);
+    }
+    if !head.fields().has_token("connection", "upgrade") {
+        return Err(HandshakeError::Connection);
+    }
+    Ok(())
 }
 
 /// Returns whether `Origin` names the host and port that the request was made to (Tornado's `check_origin`).

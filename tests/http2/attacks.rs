@@ -7,14 +7,14 @@ use crate::support::server::Server;
 use crate::wire::*;
 
 /// The code of a peer that causes too much work.
-const ENHANCE_YOUR_CALM: u32 = 0xb;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// Growth of memory that an attack may cause. 48 MiB.
 const GROWTH_MAX: u64 = 48 << 20;
 
 /// Runs an attack beside an honest client, who is answered within a second.
 #[track_caller]
-fn survive(name: &str, entries: &[(u16, u32)], flood: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
+pub(crate) fn survive(name: &str, entries: &[(u16, u32)], flood: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
     let server = Server::start("conformance", &[]);
     let before = server.resident_bytes();
     let mut attacker = Http2::open_with(&server, entries);

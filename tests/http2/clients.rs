@@ -71,33 +71,30 @@ fn h2load_and_nghttp_are_served() {
     }
 }
 
-/// Scenarios of `python_client.py`, silent on success.
-#[test]
-fn pythons_h2_is_served() {
+/// Runs the scenarios of a script, each silent on success, in the Python that has its library.
+#[track_caller]
+fn run_python(server: &Server, script: &str, library: &str, scenarios: &[&str]) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let own = target.join("third_party/python/bin/python");
     let python = if own.exists() { own } else { PathBuf::from("python3") };
-    let probe = Command::new(&python).args(["-c", "import h2.connection"]).output();
+    let probe = Command::new(&python)
+        .args(["-c", &format!("import {library}")])
+        .output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        skip_without_program("python_client.py finds no library; pip install h2".to_owned());
+        skip_without_program(format!("{script} finds no library; pip install {library}"));
         return;
     }
-    let server = Server::start("conformance", &["--max-body-bytes", "4M"]);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http2/python_client.py");
-    for scenario in [
-        "streams",
-        "upload",
-        "download",
-        "cancel",
-        "trailers",
-        "small_windows",
-        "small_tables",
-    ] {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http2").join(script);
+    for scenario in scenarios {
         let address = server.address();
         let mut command = Command::new(&python);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         let (host, port) = (address.ip().to_string(), address.port().to_string());
-        let output = command.arg(&script).args([scenario, &host, &port]).output().unwrap();
+        let output = command
+            .arg(&path)
+            .args([scenario, host.as_str(), &port])
+            .output()
+            .unwrap();
         assert!(
             output.status.success(),
             "{scenario}: {}\n{}",
@@ -105,4 +102,28 @@ fn pythons_h2_is_served() {
             server.log()
         );
     }
+}
+
+#[test]
+fn pythons_h2_is_served() {
+    let server = Server::start("conformance", &["--max-body-bytes", "4M", "--http2-websockets"]);
+    let scenarios = [
+        "streams",
+        "upload",
+        "download",
+        "cancel",
+        "trailers",
+        "small_windows",
+        "small_tables",
+        "websocket",
+    ];
+    run_python(&server, "python_client.py", "h2", &scenarios);
+}
+
+/// The example of gRPC: unary calls, replies in a stream, a conversation, and statuses in trailers.
+#[test]
+fn grpcio_calls_a_service_by_hand() {
+    let server = Server::start("grpc", &[]);
+    let scenarios = ["unary", "errors", "replies", "conversation"];
+    run_python(&server, "grpc_client.py", "grpc", &scenarios);
 }

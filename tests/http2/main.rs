@@ -18,4 +18,7 @@ mod attacks;
 mod clients;
 mod endings;
 mod exchanges;
+mod panics;
+mod rows;
+mod websockets;
 mod wire;

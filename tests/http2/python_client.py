@@ -64,7 +64,8 @@ class Client:
             self.acknowledged += isinstance(event, h2.events.SettingsAcknowledged)
             answer = self.answers.get(getattr(event, "stream_id", None))
             if isinstance(event, h2.events.ResponseReceived):
-                answer["status"] = int(dict(event.headers)[b":status"])
+                answer["fields"] = dict(event.headers)
+                answer["status"] = int(answer["fields"][b":status"])
             elif isinstance(event, h2.events.DataReceived):
                 answer["body"] += event.data
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -156,5 +157,53 @@ def small_tables(host, port):
         assert answer["status"] == 200, answer
 
 
-SCENARIOS = (streams, upload, download, cancel, trailers, small_windows, small_tables)
+def frame(first, payload):
+    """A frame of a client, masked with zeros; at most 125 bytes."""
+    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+def connect(client, *fields):
+    """RFC 8441: a CONNECT with a protocol, answered 200 without the fields of an upgrade."""
+    stream = client.h2.get_next_available_stream_id()
+    head = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", "/ws/echo"),
+        ("sec-websocket-version", "13"),
+        ("origin", "http://localhost"),
+        *fields,
+    ]
+    client.h2.send_headers(stream, head)
+    answer = client.answers[stream] = {"status": None, "body": b"", "ended": False, "reset": None}
+    client.flush()
+    while answer["status"] is None:
+        client.receive()
+    assert answer["status"] == 200, answer
+    for absent in (b"sec-websocket-accept", b"upgrade", b"connection", b"content-length", b"content-type"):
+        assert absent not in answer["fields"], answer
+    return stream, answer
+
+
+def websocket(host, port):
+    client = Client(host, port)
+    client.settle(1)
+    assert client.h2.remote_settings.enable_connect_protocol == 1
+    _, answer = connect(client, ("sec-websocket-extensions", "permessage-deflate"))
+    assert answer["fields"][b"sec-websocket-extensions"].startswith(b"permessage-deflate"), answer
+    stream, answer = connect(client, ("sec-websocket-protocol", "other, echo"))
+    assert answer["fields"][b"sec-websocket-protocol"] == b"echo", answer
+    for number in range(300):
+        client.send(stream, frame(0x81, b"message %d" % number), end=False)
+    expected = b"".join(b"\x81" + bytes([len(text)]) + text for text in (b"message %d" % n for n in range(300)))
+    while len(answer["body"]) < len(expected):
+        client.receive()
+    assert answer["body"] == expected
+    client.send(stream, frame(0x88, (1000).to_bytes(2, "big")))
+    client.wait(stream)
+    assert answer["body"] == expected + b"\x88\x02\x03\xe8" and answer["reset"] is None, answer
+
+
+SCENARIOS = (streams, upload, download, cancel, trailers, small_windows, small_tables, websocket)
 {function.__name__: function for function in SCENARIOS}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

@@ -1,7 +1,7 @@
 //! Frames as literal bytes over a socket, and just enough of HPACK to read a status. It shares no code with the server.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::support::server::Server;
@@ -168,7 +168,18 @@ impl Http2 {
 
     /// Opens a connection and sends nothing.
     pub(crate) fn connect(server: &Server) -> Self {
-        let stream = TcpStream::connect(server.address()).unwrap();
+        Self::connect_to(server.address())
+    }
+
+    /// Opens a connection to a server of this process, and sends the first bytes.
+    pub(crate) fn open_to(address: SocketAddr) -> Self {
+        let mut connection = Self::connect_to(address);
+        connection.send(&first_bytes(&[]));
+        connection
+    }
+
+    fn connect_to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         stream.set_write_timeout(Some(SILENCE_MAX)).unwrap();

@@ -177,6 +177,12 @@ impl Channel {
         self.outgoing.borrow().flushed_bytes()
     }
 
+    /// Returns whether the task has let go of its [`Tunnel`](super::Tunnel): whatever is open of the stream is reset.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.task.borrow().is_given_up
+    }
+
     /// Returns how the task of the exchange stands.
     #[must_use]
     pub fn task_state(&self) -> TaskState {
@@ -200,6 +206,17 @@ impl Channel {
             self.peer_finished();
         }
         wake(before.driver());
+    }
+
+    /// Tells the driver that the task sends and receives nothing more.
+    pub(super) fn give_up(&self) {
+        self.task.borrow_mut().is_given_up = true;
+        self.wake_driver();
+    }
+
+    /// Returns whether the driver has taken and sent what was flushed.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.outgoing.borrow().is_flushed()
     }
 
     /// Ready once the driver has cancelled the handler.
@@ -251,8 +268,15 @@ impl Channel {
 
     /// The next piece of a body of at most `bytes_max` bytes; `None` at the end.
     pub(super) fn poll_piece(&self, bytes_max: u64, waker: &Waker) -> Poll<Result<Option<Bytes>, BodyError>> {
-        let polled = self.incoming.borrow_mut().poll_piece(bytes_max, waker);
-        self.wake_driver();
+        let mut incoming = self.incoming.borrow_mut();
+        let has_wanted = incoming.wants_more();
+        let polled = incoming.poll_piece(bytes_max, waker);
+        let has_changed = polled.is_ready() || incoming.wants_more() != has_wanted;
+        drop(incoming);
+        // A tunnel polls at each of its turns, mostly without a change.
+        if has_changed {
+            self.wake_driver();
+        }
         polled
     }
 

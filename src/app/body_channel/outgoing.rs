@@ -65,6 +65,10 @@ impl Outgoing {
         self.flushed_bytes
     }
 
+    pub(super) fn is_flushed(&self) -> bool {
+        matches!(self.state, FlushState::Idle | FlushState::Done(_))
+    }
+
     pub(super) fn is_peer_gone(&self) -> bool {
         self.peer_gone
     }

@@ -52,6 +52,8 @@ pub struct Flush {
     pub data: Vec<u8>,
     /// The length of all content if it is known, beside a head only.
     pub content_length: Option<u64>,
+    /// Whether the head opens a [`Tunnel`](crate::app::Tunnel), whose bytes follow in further flushes.
+    pub opens_tunnel: bool,
     /// The end of the response, in the last flush of an [`ExchangeTask`](crate::app::ExchangeTask) only.
     pub end: Option<ResponseEnd>,
 }

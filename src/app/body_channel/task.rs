@@ -28,6 +28,7 @@ pub(super) struct TaskLink {
     state: TaskState,
     is_cancelled: bool,
     pub(super) is_broken_off: bool,
+    pub(super) is_given_up: bool,
 }
 
 impl TaskLink {

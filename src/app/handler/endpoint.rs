@@ -11,6 +11,11 @@ pub(in crate::app) trait Endpoint {
     /// Whether the endpoint of GET can also serve HEAD: its response can be sent without content.
     fn answers_head(&self) -> bool;
 
+    /// Whether the endpoint opens WebSockets, and so also serves an extended CONNECT.
+    fn opens_websockets(&self) -> bool {
+        false
+    }
+
     /// Whether [`on_finish`](Self::on_finish) does anything.
     fn has_on_finish(&self) -> bool;
 

@@ -10,7 +10,7 @@ use crate::message::{BodyStream, Headers};
 #[derive(Default)]
 pub(super) struct RareParts {
     pub(super) stream: Option<BodyStream>,
-    /// The protocol that follows a 101.
+    /// The protocol that follows a 101, or the 200 to an extended CONNECT.
     pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) trailers: Headers,
     /// Compresses the content as it leaves; set by [`Compression`](crate::middleware::Compression).

@@ -263,6 +263,7 @@ impl ResponseState {
                 None => core::mem::take(&mut self.written),
             },
             content_length,
+            opens_tunnel: false,
             end: None,
         }
     }
@@ -286,7 +287,7 @@ impl ResponseState {
         self.rare_mut().stream = Some(stream);
     }
 
-    pub(super) fn has_upgrade(&self) -> bool {
+    pub(in crate::app) fn has_upgrade(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.upgrade.is_some())
     }
 

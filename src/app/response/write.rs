@@ -91,9 +91,9 @@ impl Context {
             .is_ok_and(|name| self.response.head.headers.remove(&name))
     }
 
-    /// Adds a trailer field, which a chunked response sends after its content (RFC 9110 §6.5).
+    /// Adds a trailer field, which follows the content (RFC 9110 §6.5).
     ///
-    /// A response that is not chunked drops its trailers.
+    /// A response over HTTP/1.1 that is not chunked drops its trailers; over HTTP/2 every response has them.
     ///
     /// # Errors
     ///

@@ -180,6 +180,12 @@ impl Router {
         }
     }
 
+    /// Returns whether any route opens WebSockets.
+    pub(in crate::app) fn has_websockets(&self) -> bool {
+        let served = self.routes.iter().filter_map(|route| route.endpoint(&Method::GET));
+        served.into_iter().any(|served| served.endpoint.opens_websockets())
+    }
+
     /// Takes every route out of a router that is dropped, so that each can be dropped under its own guard.
     pub(in crate::app) fn take_routes(&mut self) -> Vec<CompiledRoute> {
         core::mem::take(&mut self.routes)

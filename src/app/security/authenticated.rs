@@ -200,7 +200,8 @@ impl Route {
 /// 401 or 403, unless the answer is a redirection.
 fn demand_login(cx: &mut Context) -> Result {
     let users = cx.users()?;
-    let is_page = matches!(*cx.method(), Method::GET | Method::HEAD) && cx.header("upgrade").is_none();
+    let is_websocket = cx.header("upgrade").is_some() || cx.head.is_extended_connect();
+    let is_page = matches!(*cx.method(), Method::GET | Method::HEAD) && !is_websocket;
     if let Some(login_url) = users.login_url.as_deref().filter(|_| is_page) {
         let location = login_location(cx, login_url);
         return cx.redirect(&location);

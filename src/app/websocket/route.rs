@@ -1,4 +1,4 @@
-//! The opening handshake as a route (RFC 6455 §4.2), and what it hands to the driver.
+//! The opening handshake as a route (RFC 6455 §4.2, RFC 8441 §5), and what it hands to the driver.
 
 use core::marker::PhantomData;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use crate::websocket::{HandshakeError, Limits, ServerHandshake};
 /// How many bytes of a refused origin a log line shows.
 const LOGGED_ORIGIN_BYTES_MAX: usize = 256;
 
-/// The route of a WebSocket: checks the request, makes a handler and answers 101.
+/// The route of a WebSocket: checks the request, makes a handler and answers 101, or 200 over HTTP/2.
 pub(in crate::app) struct WebSocketRoute<F, H> {
     factory: F,
     options: WebSocketOptions,
@@ -35,7 +35,7 @@ impl<F, H> WebSocketRoute<F, H> {
         }
     }
 
-    /// Answers 101, if the handler accepts the origin.
+    /// Answers 101 or 200, if the handler accepts the origin.
     fn accept(&self, cx: &mut Context, handler: H) -> Result
     where
         H: WebSocketHandler,
@@ -94,6 +94,10 @@ where
     /// A handshake is a GET (RFC 6455 §4.1).
     fn answers_head(&self) -> bool {
         false
+    }
+
+    fn opens_websockets(&self) -> bool {
+        true
     }
 
     fn has_on_finish(&self) -> bool {

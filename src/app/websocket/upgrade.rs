@@ -1,4 +1,4 @@
-//! What a 101 turns a connection into: the WebSocket whose handler is ready to start.
+//! What a 101, or a 200 over HTTP/2, turns a connection into: the WebSocket whose handler is ready to start.
 
 use core::fmt;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::app::boxed::LocalBoxFuture;
 use crate::app::shared::Shared;
 use crate::websocket::{Connection, Deflate, Limits};
 
-/// A connection that becomes a WebSocket once its 101 is written.
+/// A connection, or a stream of HTTP/2, that becomes a WebSocket once its head is written.
 pub struct Upgrade {
     pub(super) limits: Rc<Limits>,
     pub(super) deflate: Option<Deflate>,

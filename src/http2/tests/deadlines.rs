@@ -122,6 +122,22 @@ fn c12_a_stream_without_progress_is_reset() {
     bench.check_quiescent();
 }
 
+/// A window that was open, and is used up in the middle of the content.
+#[test]
+fn c12_a_stream_whose_window_is_used_up_is_reset() {
+    let mut bench = Bench::begun();
+    let stream = bench.request(&get(1));
+    bench.begin_response(stream, 100_000);
+    assert_eq!(
+        bench.pump(usize::MAX).iter().map(|(_, bytes)| bytes).sum::<usize>(),
+        65_535
+    );
+    // What it took before counts for the first ten seconds.
+    assert_eq!(pass(&mut bench, Duration::from_secs(10)), None);
+    assert_eq!(pass(&mut bench, Duration::from_secs(10)), Some(Expired::Stream(stream)));
+    bench.check_quiescent();
+}
+
 #[test]
 fn a_stream_that_moves_a_kibibyte_in_ten_seconds_goes_on() {
     for (bytes, goes_on) in [(1023, false), (1024, true), (1025, true)] {

@@ -11,6 +11,7 @@ mod properties;
 mod refused;
 mod schedule;
 mod transcript;
+mod tunnels;
 mod wire;
 
 use std::rc::Rc;

@@ -30,6 +30,7 @@ use crate::server::access_log::{LoggedRequest, RequestLog};
 use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
+use crate::server::websocket::Place;
 use crate::transport::arrival::Arrival;
 use crate::transport::socket::Socket;
 use crate::transport::websocket::Connected;
@@ -55,12 +56,10 @@ pub(in crate::server) struct Connection {
 
 /// What remains of a connection after a 101.
 pub(in crate::server) struct Upgraded {
-    pub(in crate::server) server: Rc<ShardServer>,
+    pub(in crate::server) place: Place<GateGuard>,
     pub(in crate::server) connected: Connected,
     /// The 101, which leaves before any frame.
     pub(in crate::server) head: Vec<u8>,
-    pub(in crate::server) registration: Registration,
-    pub(in crate::server) guard: GateGuard,
 }
 
 impl Connection {
@@ -483,7 +482,7 @@ impl Connection {
             ..
         } = self.wire;
         let upgraded = Upgraded {
-            server,
+            place: Place::new(server, self.registration, self.guard),
             connected: Connected {
                 socket,
                 input: self.reader.into_input(),
@@ -491,8 +490,6 @@ impl Connection {
                 deadline: timer,
             },
             head: self.writer.into_output(),
-            registration: self.registration,
-            guard: self.guard,
         };
         Some((upgraded, upgrade?))
     }

@@ -23,16 +23,16 @@ pub(in crate::server) fn start(connection: Connection) {
         return;
     };
     let connected = &mut upgraded.connected;
-    let shared = upgraded.server.app.shared();
+    let shared = upgraded.place.server.app.shared();
     let set_aside = connected.input.set_aside(&connected.socket);
     if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Close before the 101 leaves, so that the client sees a failed handshake.
         shared.discard(upgrade);
         return;
     }
-    let (state, task) = upgrade.open(shared, upgraded.server.shard.now());
+    let (state, task) = upgrade.open(shared, upgraded.place.server.shard.now());
     // The 101 becomes the first output of the WebSocket, so it precedes every frame.
     let head = std::mem::take(&mut upgraded.head);
     state.duplex().lend_buffer(|| head);
-    spawn_detached(serve(upgraded, Rc::clone(&state), task));
+    spawn_detached(serve(upgraded.connected, upgraded.place, Rc::clone(&state), task));
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use squall_shards::spawn_detached;
 
 use super::handler_pool::{Finished, Slot, Stage};
+use super::tunnel;
 use crate::app::ExchangeTask;
 use crate::server::shard::ShardServer;
 
@@ -41,6 +42,11 @@ pub(super) fn start(server: &Rc<ShardServer>, task: ExchangeTask, cx: &mut Conte
     }
 }
 
+/// Serves the WebSocket that a handler has accepted, in a task of its own.
+pub(super) fn open_tunnel(server: &Rc<ShardServer>, task: ExchangeTask) {
+    tunnel::start(server, task);
+}
+
 /// Delivers a response in a task of its own, through the channel of its exchange.
 pub(super) fn deliver(server: &Rc<ShardServer>, task: ExchangeTask) {
     let mut slot = server.handlers.take();
@@ -54,8 +60,8 @@ fn spawn(server: &Rc<ShardServer>, mut slot: Box<dyn Slot>) {
     spawn_detached(async move {
         match poll_fn(|cx| slot.poll(cx)).await {
             Finished::Delivered(exchange) => server.return_exchange(exchange),
-            // Only an inline poll answers.
-            Finished::Answered(task) => server.return_exchange(task.into_exchange()),
+            // In a task of its own, only a WebSocket is not delivered.
+            Finished::Answered(task) => tunnel::start(&server, task),
         }
         server.handlers.give_back(slot);
     });

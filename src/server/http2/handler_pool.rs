@@ -30,6 +30,7 @@ pub(super) enum Stage {
 
 /// What a future gives.
 pub(super) enum Finished {
+    /// The response is not delivered: the connection sends it, or it opens a WebSocket.
     Answered(ExchangeTask),
     Delivered(Box<Exchange>),
 }
@@ -106,7 +107,7 @@ impl HandlerPool {
 async fn run(mut task: ExchangeTask, stage: Rc<Cell<Stage>>) -> Finished {
     if stage.get() != Stage::Delivery {
         task.answer().await;
-        if stage.get() == Stage::Inline {
+        if stage.get() == Stage::Inline || task.has_upgrade() {
             return Finished::Answered(task);
         }
     }

@@ -1,6 +1,6 @@
 //! HTTP/2 on a shard's sockets: [`connection`] has the loop, [`stream`] a request whose handler waits, [`handler`] starts
 //! handlers, [`respond`] writes what leaves at once and [`output`] what leaves in turns. [`start`] takes a connection
-//! over from HTTP/1.
+//! over from HTTP/1. [`tunnel`] is a stream that became a WebSocket.
 
 mod connection;
 mod ending;
@@ -11,4 +11,5 @@ mod output;
 mod respond;
 pub(super) mod start;
 mod stream;
+mod tunnel;
 mod wire;

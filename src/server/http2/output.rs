@@ -26,12 +26,19 @@ impl Connection {
             self.attend_to_flush(&mut stream)?;
             // The state is read last: a task that has ended flushes nothing more.
             let state = stream.channel.task_state();
-            let is_over = state != TaskState::Running && stream.flush.is_none();
+            if stream.channel.is_given_up() {
+                self.machine.give_up(stream.key, &mut self.wire.output);
+                stream.close();
+            }
+            let is_over = match state {
+                TaskState::Running => false,
+                TaskState::Ended => stream.flush.is_none(),
+                // What it still flushes is part of an incomplete response.
+                TaskState::Dropped => true,
+            };
             if is_over {
                 self.waiting -= 1;
-                if state == TaskState::Dropped {
-                    self.machine.reset(stream.key, BROKEN_OFF, &mut self.wire.output);
-                }
+                // Gives the stream up if it is open: its response is incomplete then.
                 self.release(stream.key);
             } else if let Some(place) = self.streams.get_mut(place) {
                 stream.channel.attend(cx.waker());
@@ -71,6 +78,7 @@ impl Connection {
                 head,
                 data,
                 content_length,
+                opens_tunnel,
                 end,
             } = flush;
             let mut is_open = self.machine.is_open(stream.key);
@@ -84,7 +92,11 @@ impl Connection {
                     ends: is_plain_end && data.is_empty(),
                     date: &date,
                 };
-                let sent = self.machine.send_head(stream.key, start, &mut self.wire.output);
+                let output = &mut self.wire.output;
+                let sent = match opens_tunnel {
+                    true => self.machine.open_tunnel(stream.key, &head, &date, output),
+                    false => self.machine.send_head(stream.key, start, output),
+                };
                 if let Err(error) = sent {
                     tracing::error!(%error, "could not send the response; reset its stream");
                     self.machine.reset(stream.key, BROKEN_OFF, &mut self.wire.output);

@@ -28,6 +28,11 @@ impl Connection {
         cx: &Context<'_>,
     ) -> Flow {
         let exchange = task.exchange_mut();
+        if exchange.has_upgrade() {
+            handler::open_tunnel(&self.server, task);
+            self.wait_for(stream, channel, cx);
+            return Ok(());
+        }
         let bytes = exchange.content_bytes();
         let has_room = self.wire.output.len() + bytes <= OUTPUT_BYTES_MAX;
         if !exchange.is_whole() || exchange.has_on_finish() || !has_room || !self.machine.fits(stream, bytes) {
