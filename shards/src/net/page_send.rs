@@ -2,7 +2,11 @@
 //!
 //! `sendfile` waits on a blocking socket, and the sockets of both drivers are blocking ones. So the socket is non-blocking
 //! for the length of each call; operations that the kernel already has keep the mode they began with.
+//!
+//! The limit on unsent bytes is for copies. Pages are shared, however many sockets have them, so a socket may have all of a
+//! snapshot at once.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -10,6 +14,7 @@ use bytes::Bytes;
 use rustix::fs::sendfile;
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::net::{SendFlags, send};
+use socket2::SockRef;
 
 use super::send_buffer::SendBuffer;
 use crate::file::pages_of;
@@ -30,6 +35,8 @@ pub(crate) struct PageSend {
     /// The number of bytes in front of the part.
     in_front: usize,
     length: usize,
+    /// The socket's limit on unsent bytes, while it is lifted.
+    unsent_max: Cell<Option<u32>>,
 }
 
 impl PageSend {
@@ -58,6 +65,7 @@ impl PageSend {
             offset,
             in_front,
             length: in_front + last.len(),
+            unsent_max: Cell::new(None),
         })
     }
 
@@ -71,6 +79,9 @@ impl PageSend {
             SendBuffer::Vectored(parts) => parts.first().map(AsRef::as_ref).unwrap_or_default(),
             SendBuffer::Shared(_) | SendBuffer::Owned(_) => &[][..],
         };
+        if sent == 0 {
+            self.lift_limit(socket);
+        }
         let mut taken = 0;
         if let Some(rest) = first.get(sent..).filter(|rest| !rest.is_empty()) {
             taken = again(|| send(socket, rest, FLAGS_IN_FRONT))?;
@@ -81,11 +92,34 @@ impl PageSend {
         ioctl_fionbio(socket, true)?;
         let given = self.give(socket, sent + taken);
         ioctl_fionbio(socket, false)?;
+        let is_over = match given {
+            Ok(given) => sent + taken + given >= self.length,
+            Err(error) => error != Errno::AGAIN,
+        };
+        if is_over {
+            self.restore_limit(socket);
+        }
         match given {
             Ok(given) => Ok(taken + given),
             // The bytes in front have gone; the next call reports the error.
             Err(_) if taken > 0 => Ok(taken),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the socket have all pages. A socket other than TCP has no such limit.
+    fn lift_limit(&self, socket: BorrowedFd<'_>) {
+        let (socket, length) = (SockRef::from(&socket), u32::try_from(self.length).unwrap_or(u32::MAX));
+        let limit = socket.tcp_notsent_lowat().ok().filter(|limit| *limit < length);
+        if limit.is_some() && socket.set_tcp_notsent_lowat(length).is_ok() {
+            self.unsent_max.set(limit);
+        }
+    }
+
+    fn restore_limit(&self, socket: BorrowedFd<'_>) {
+        if let Some(limit) = self.unsent_max.take() {
+            // Fails only if the connection is gone.
+            SockRef::from(&socket).set_tcp_notsent_lowat(limit).unwrap_or_default();
         }
     }
 
@@ -187,6 +221,29 @@ mod tests {
         theirs.read_to_end(&mut received).unwrap();
         assert!(waits > 1);
         assert!(received.strip_prefix(b"head").unwrap() == &whole[1000..2_900_000]);
+    }
+
+    #[test]
+    fn the_limit_on_unsent_bytes_is_lifted_for_pages_alone() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut theirs, _) = listener.accept().unwrap();
+        let limit = || SockRef::from(&ours).tcp_notsent_lowat().unwrap();
+        SockRef::from(&ours).set_tcp_notsent_lowat(4096).unwrap();
+        let reader = std::thread::spawn(move || theirs.read_to_end(&mut Vec::new()).unwrap());
+        let buffer = SendBuffer::from(snapshot(&content(8_000_000)));
+        let page_send = PageSend::of(&buffer).unwrap();
+        let mut sent = 0;
+        while sent < buffer.len() {
+            match page_send.send(ours.as_fd(), &buffer, sent) {
+                Ok(more) => sent += more,
+                Err(Errno::AGAIN) => assert_eq!(limit(), 8_000_000),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(limit(), 4096);
+        drop(ours);
+        assert_eq!(reader.join().unwrap(), 8_000_000);
     }
 
     #[test]

@@ -25,7 +25,7 @@ const STYLE: &str = "<style>\
     td{padding:0 .6rem;border-bottom:1px solid var(--line)}tbody tr:hover{background:var(--shade)}\
     td:first-child{overflow-wrap:anywhere}td a{display:block;padding:.4rem 0;color:var(--link);text-decoration:none}\
     td a:hover{text-decoration:underline}.d a{font-weight:600}\
-    th+th,td+td{width:1%;text-align:right;white-space:nowrap;color:var(--quiet);font-size:.9rem}\
+    th+th,td+td{width:1%;text-align:right;white-space:nowrap;color:var(--quiet)}td+td{font-size:.9rem}\
     p{color:var(--quiet);font-size:.9rem}\
     @media(max-width:36rem){th:nth-child(3),td:nth-child(3){display:none}}</style>\n";
 
@@ -34,7 +34,7 @@ pub(super) fn page(path: &str, mut entries: Vec<ListedFile>) -> String {
     entries.retain(|entry| !entry.name.starts_with(b"."));
     entries.sort_by(|one, other| (one.bytes.is_some(), &one.name).cmp(&(other.bytes.is_some(), &other.name)));
     let is_cut = entries.len() >= LISTED_MAX;
-    let title = escape(path);
+    let title = format!("Index of {}", escape(path));
     let mut page = format!(
         "{BEGIN}<title>{title}</title>\n{STYLE}<h1>{title}</h1>\n<table>\n\
          <thead><tr><th>Name</th><th>Size</th><th>Changed (UTC)</th></tr></thead>\n<tbody>\n"
@@ -114,7 +114,7 @@ mod tests {
             entry("javascript:alert(1)", Some(0)),
         ];
         let page = page("/a\"<b>/", entries);
-        assert!(page.contains("<h1>/a&quot;&lt;b&gt;/</h1>"), "{page}");
+        assert!(page.contains("<h1>Index of /a&quot;&lt;b&gt;/</h1>"), "{page}");
         assert!(
             page.contains("<a href=\"./%3Cscript%3E%26\">&lt;script&gt;&amp;</a></td><td>1.4 MiB</td>"),
             "{page}"
