@@ -144,7 +144,7 @@ impl Server {
 
     /// Gives the server certificates, so that it speaks TLS on `https://` addresses and on those without a scheme.
     ///
-    /// It replaces the flags `--tls-cert`, `--tls-key`, `--tls-client-ca` and `--tls-self-signed`.
+    /// It replaces the flags of certificates, such as `--tls-cert`, `--tls-client-ca` and `--strict-sni`.
     #[cfg(feature = "rustls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.config.tls = Some(tls);

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, PublicKeyData as _, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use squall::Tls;
@@ -22,6 +25,8 @@ pub(crate) struct Issued {
     pub(crate) key: PathBuf,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) private: PrivateKeyDer<'static>,
+    /// The public key with its algorithm, in DER.
+    pub(crate) public: Vec<u8>,
 }
 
 impl Authority {
@@ -75,6 +80,34 @@ impl Authority {
         })
     }
 
+    /// Issues a certificate with a serial number, for a list that revokes it.
+    pub(crate) fn issue_numbered(&self, name: &str, serial: u64) -> Issued {
+        self.issue_as(name, &[name], |params| {
+            params.serial_number = Some(SerialNumber::from(serial));
+        })
+    }
+
+    /// Writes the list of the certificates that the authority has revoked, by their serial numbers.
+    pub(crate) fn revoke(&self, serials: &[u64]) -> PathBuf {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2025, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(serials.len() as u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let file = self.folder.join("revoked.pem");
+        fs::write(&file, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        file
+    }
+
     /// Issues a certificate into files of this name.
     pub(crate) fn issue_as(&self, file: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -94,6 +127,7 @@ impl Authority {
             key: key_file,
             chain: vec![issued.der().clone()],
             private: PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            public: key.subject_public_key_info(),
         }
     }
 }

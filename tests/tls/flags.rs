@@ -43,6 +43,7 @@ fn flags_name_certificates_and_sighup_reads_them_anew() {
     let (own, other) = (authority.issue(&["localhost"]), authority.issue(&["other.example"]));
     let next = authority.issue_as("next", &["localhost"], |_| ());
     let of_client = authority.issue(&["client.example"]);
+    let revoked = authority.issue_numbered("revoked.example", 7);
     let files = |one: &std::path::Path, two: &std::path::Path| format!("{},{}", one.display(), two.display());
     let server = Example::start(
         EXAMPLE,
@@ -53,9 +54,18 @@ fn flags_name_certificates_and_sighup_reads_them_anew() {
             &files(&own.key, &other.key),
             "--tls-client-ca",
             &authority.file().display().to_string(),
+            "--tls-client-crl",
+            &authority.revoke(&[7]).display().to_string(),
+            "--strict-sni",
         ],
     );
     let options = Options::presenting(&authority, &of_client);
+    let unknown = options.clone().name("unknown.example").connect(server.address());
+    let refused = unknown.map(drop).unwrap_err().to_string();
+    assert!(refused.contains("nrecogni"), "{refused}");
+    let revoked = Options::presenting(&authority, &revoked).connect(server.address());
+    let refused = revoked.and_then(|mut client| client.get("localhost", "/"));
+    assert!(refused.unwrap_err().to_string().contains("CertificateRevoked"));
     let certificate = |name: &str| {
         options
             .clone()

@@ -146,6 +146,40 @@ fn a_server_requires_certificates_of_clients_or_takes_those_they_have() {
     assert!(client.get("localhost", "/").unwrap().ends_with("0 certificates"));
 }
 
+#[test]
+fn a_certificate_of_a_client_that_was_revoked_is_rejected_after_a_reload_too() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let (one, two) = (
+        authority.issue_numbered("one.example", 7),
+        authority.issue_numbered("two.example", 8),
+    );
+    let lists = authority.revoke(&[7]);
+    let tls = own.tls().client_ca(authority.file()).revocations(&lists);
+    let bound = crate::support::running::bind(Server::new(application).shards(2).tls(tls)).unwrap();
+    let reloader = bound.reloader();
+    let running = Running::run(bound);
+    let get = |own: &crate::authority::Issued| {
+        // In TLS 1.3 the client learns of the rejection after its own handshake is complete.
+        let connected = Options::presenting(&authority, own).connect(running.address);
+        let response = connected.and_then(|mut client| client.get("localhost", "/"));
+        response.map_err(|error| error.to_string())
+    };
+    let refused = get(&one).unwrap_err();
+    assert!(refused.contains("CertificateRevoked"), "{refused}");
+    assert!(get(&two).unwrap().ends_with("1 certificates"));
+    authority.revoke(&[7, 8]);
+    reloader.reload().unwrap();
+    for own in [&one, &two] {
+        let refused = get(own).unwrap_err();
+        assert!(refused.contains("CertificateRevoked"), "{refused}");
+    }
+    // A list that cannot be read changes nothing.
+    std::fs::write(&lists, "no list").unwrap();
+    reloader.reload().unwrap_err();
+    get(&two).unwrap_err();
+}
+
 /// RFC 9110 §15.5.20: the host's rule for clients holds for a connection of its own only.
 #[test]
 fn a_request_for_a_host_with_rules_of_its_own_needs_its_own_connection() {

@@ -137,8 +137,14 @@ pub(super) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'stati
 ///
 /// The file cannot be read, or has no list.
 pub(super) fn read_revocations(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>> {
+    const ADVICE: &str = "give a PEM file with an X509 CRL";
     let read = CertificateRevocationListDer::pem_file_iter(file).and_then(Iterator::collect);
-    read.map_err(|error| unreadable("revocation list", file, &error, "give a PEM file with an X509 CRL"))
+    let lists: Vec<_> = read.map_err(|error| unreadable("revocation list", file, &error, ADVICE))?;
+    // Without a list no certificate would be revoked.
+    if lists.is_empty() {
+        return Err(unreadable("revocation list", file, &pem::Error::NoItemsFound, ADVICE));
+    }
+    Ok(lists)
 }
 
 fn unreadable(what: &str, file: &Path, error: &dyn fmt::Display, advice: &str) -> Error {

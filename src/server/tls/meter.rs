@@ -135,3 +135,99 @@ impl Drop for Step<'_> {
         self.meter.wake_first();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use squall_shards::{Builder, Driver, Shard, clock, spawn_local, yield_now};
+
+    use super::*;
+
+    /// How long a step of these tests computes: an RSA signature takes about as long.
+    const STEP: Duration = Duration::from_millis(1);
+
+    /// How many handshakes wait at once.
+    const HANDSHAKES: usize = 32;
+
+    /// Runs a future on a shard.
+    fn on_shard<F: Future<Output = ()> + 'static>(main: impl Fn() -> F + Send + Sync + 'static) {
+        let shards = Builder::new().shards(1).driver(Driver::Epoll).stop_on_signals(false);
+        let ran = shards.build().unwrap().run(move |_| {
+            let running = main();
+            async move {
+                running.await;
+                Ok(())
+            }
+        });
+        ran.unwrap();
+    }
+
+    fn compute(time: Duration) {
+        let until = clock::now() + time;
+        while clock::now() < until {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Beside a flood of handshakes, an established connection gets its turn after each of them.
+    #[test]
+    fn a_flood_takes_1_ms_of_each_turn_in_the_order_of_arrival() {
+        on_shard(|| async {
+            let meter = Rc::new(HandshakeMeter::new(Shard::current()));
+            let steps = Rc::new(RefCell::new(Vec::new()));
+            let handshakes: Vec<_> = (0..HANDSHAKES)
+                .map(|number| {
+                    let (meter, steps) = (Rc::clone(&meter), Rc::clone(&steps));
+                    spawn_local(async move {
+                        let step = meter.enter().await;
+                        compute(STEP);
+                        steps.borrow_mut().push((Shard::current().now(), number));
+                        drop(step);
+                    })
+                })
+                .collect();
+            let established = async {
+                let mut turns = 0;
+                while steps.borrow().len() < HANDSHAKES {
+                    turns += 1;
+                    yield_now().await;
+                }
+                turns
+            };
+            assert!(established.await >= HANDSHAKES - 1);
+            for handshake in handshakes {
+                handshake.await.unwrap();
+            }
+            let steps = steps.borrow();
+            assert!(steps.iter().map(|(_, number)| *number).eq(0..HANDSHAKES), "{steps:?}");
+            // A step fills its turn.
+            assert!(steps.windows(2).all(|pair| pair[0].0 != pair[1].0), "{steps:?}");
+        });
+    }
+
+    #[test]
+    fn a_handshake_that_is_given_up_leaves_the_queue_to_the_next() {
+        on_shard(|| async {
+            let meter = Rc::new(HandshakeMeter::new(Shard::current()));
+            let step = meter.enter().await;
+            compute(TURN_TIME_MAX);
+            drop(step);
+            let given_up = {
+                let meter = Rc::clone(&meter);
+                spawn_local(async move {
+                    let mut waiting = std::pin::pin!(meter.enter());
+                    let first = std::future::poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_ready()));
+                    assert!(!first.await);
+                })
+            };
+            let next = {
+                let meter = Rc::clone(&meter);
+                spawn_local(async move { drop(meter.enter().await) })
+            };
+            given_up.await.unwrap();
+            next.await.unwrap();
+            assert!(meter.queue.borrow().is_empty());
+        });
+    }
+}

@@ -16,6 +16,10 @@ settings! {
         [Files] tls_key: Vec<PathBuf>,
         /// Requires of each client a certificate that an authority in this PEM file has issued.
         [File] tls_client_ca: PathBuf,
+        /// Rejects the certificates of clients that a list in these PEM files revokes, separated by commas.
+        [Files] tls_client_crl: Vec<PathBuf>,
+        /// Rejects a client that asks for a name without a certificate, in place of presenting the first one.
+        [Switch] strict_sni: bool = false,
         /// Presents a certificate made at the start, for development, and logs its fingerprint.
         [Switch] tls_self_signed: bool = false,
     }
@@ -54,7 +58,12 @@ impl Kind<Vec<PathBuf>> for Files {
 impl TlsSettings {
     /// Returns whether a flag asks for TLS.
     pub(in crate::server) fn are_given(&self) -> bool {
-        self.tls_cert.is_some() || self.tls_key.is_some() || self.tls_client_ca.is_some() || self.tls_self_signed
+        self.tls_cert.is_some()
+            || self.tls_key.is_some()
+            || self.tls_client_ca.is_some()
+            || self.tls_client_crl.is_some()
+            || self.tls_self_signed
+            || self.strict_sni
     }
 
     /// Returns what is wrong with the flags together.
@@ -68,6 +77,10 @@ impl TlsSettings {
             Some("tls_self_signed (--tls-self-signed) must stand alone: --tls-cert gives another certificate")
         } else if self.tls_client_ca.is_some() && self.tls_cert.is_none() && !self.tls_self_signed {
             Some("tls_client_ca (--tls-client-ca) needs a certificate of the server: add --tls-cert and --tls-key")
+        } else if self.tls_client_crl.is_some() && self.tls_client_ca.is_none() {
+            Some("tls_client_crl (--tls-client-crl) needs the authority of its lists: add --tls-client-ca")
+        } else if self.strict_sni && self.tls_cert.is_none() && !self.tls_self_signed {
+            Some("strict_sni (--strict-sni) needs certificates of the server: add --tls-cert and --tls-key")
         } else {
             None
         }
@@ -101,7 +114,10 @@ impl TlsSettings {
         if let Some(authorities) = &self.tls_client_ca {
             tls = tls.client_ca(authorities);
         }
-        Some(tls)
+        for lists in self.tls_client_crl.iter().flatten() {
+            tls = tls.revocations(lists);
+        }
+        Some(tls.strict_sni(self.strict_sni))
     }
 }
 
@@ -144,6 +160,8 @@ mod tests {
             conflict(|settings| settings.tls_key(files(1))),
             conflict(|settings| settings.tls_self_signed(true).tls_cert(files(1)).tls_key(files(1))),
             conflict(|settings| settings.tls_client_ca("a".into())),
+            conflict(|settings| settings.tls_cert(files(1)).tls_key(files(1)).tls_client_crl(files(1))),
+            conflict(|settings| settings.strict_sni(true)),
         ] {
             given.unwrap();
         }

@@ -53,7 +53,7 @@ fn now() -> Instant {
 impl Pair {
     fn new((client, server): &(Arc<ClientConfig>, Arc<ServerConfig>)) -> Self {
         Self {
-            client: Session::client(Arc::clone(client), "squall.test".try_into().unwrap()).unwrap(),
+            client: Session::client(Arc::clone(client), "squall.test".try_into().unwrap(), &[]).unwrap(),
             server: Session::server(Arc::clone(server), None).unwrap(),
             at_client: Vec::new(),
             at_server: Vec::new(),
@@ -161,6 +161,48 @@ fn a_connection_is_the_same_at_every_two_way_split() {
     }
 }
 
+/// Cuts what the server sends in two, at every position: handshake, tickets, response and close.
+#[test]
+fn a_client_reads_the_same_at_every_two_way_split() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let configs = configs(version);
+        for at in 0.. {
+            let mut pair = Pair::new(&configs);
+            let mut sent = 0;
+            let mut cut = |flight: &[u8]| {
+                let (left, right) = flight.split_at(usize::min(flight.len(), usize::saturating_sub(at, sent)));
+                sent += flight.len();
+                vec![left.to_vec(), right.to_vec()]
+            };
+            let mut to_server = Vec::new();
+            pair.client
+                .receive(&mut [], &mut pair.at_client, &mut to_server)
+                .unwrap();
+            while !to_server.is_empty() {
+                let mut to_client = Vec::new();
+                pair.server
+                    .receive(&mut to_server, &mut pair.at_server, &mut to_client)
+                    .unwrap();
+                if !pair.server.is_handshaking() {
+                    pair.server.send(b"response", now(), &mut to_client).unwrap();
+                    pair.server.close_notify(&mut to_client).unwrap();
+                }
+                to_server.clear();
+                for mut piece in cut(&to_client) {
+                    pair.client
+                        .receive(&mut piece, &mut pair.at_client, &mut to_server)
+                        .unwrap();
+                }
+            }
+            assert_eq!(pair.at_client, b"response", "split at {at}");
+            assert!(pair.client.peer_has_closed(), "split at {at}");
+            if at > sent {
+                break;
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
@@ -171,22 +213,25 @@ proptest! {
     ) {
         let mut pair = Pair::new(&configs(&version::TLS13));
         pair.open(whole).unwrap();
-        let (mut records, mut expected) = (Vec::new(), Vec::new());
-        for bytes in messages {
-            let message: Vec<u8> = (0..bytes).map(|at| at.to_le_bytes()[0]).collect();
-            records.extend(pair.seal(&message));
-            expected.extend(message);
+        let Pair { client, server, .. } = &mut pair;
+        for (sender, receiver) in [(&mut *client, &mut *server), (server, client)] {
+            let (mut records, mut expected, mut received) = (Vec::new(), Vec::new(), Vec::new());
+            for bytes in &messages {
+                let message: Vec<u8> = (0..*bytes).map(|at| at.to_le_bytes()[0]).collect();
+                sender.send(&message, now(), &mut records).unwrap();
+                expected.extend(message);
+            }
+            let mut lengths = cuts.iter().cycle();
+            let mut rest = records.as_mut_slice();
+            while !rest.is_empty() {
+                let (piece, right) = rest.split_at_mut((*lengths.next().unwrap()).min(rest.len()));
+                receiver.receive(piece, &mut received, &mut Vec::new()).unwrap();
+                prop_assert!(receiver.gathered.len() <= GATHERED_BYTES_MAX);
+                rest = right;
+            }
+            prop_assert_eq!(&received, &expected);
+            prop_assert!(receiver.gathered.is_empty());
         }
-        let mut lengths = cuts.iter().cycle();
-        let mut rest = records.as_mut_slice();
-        while !rest.is_empty() {
-            let (piece, right) = rest.split_at_mut((*lengths.next().unwrap()).min(rest.len()));
-            pair.server.receive(piece, &mut pair.at_server, &mut Vec::new()).unwrap();
-            prop_assert!(pair.server.gathered.len() <= GATHERED_BYTES_MAX);
-            rest = right;
-        }
-        prop_assert_eq!(&pair.at_server, &expected);
-        prop_assert!(pair.server.gathered.is_empty());
     }
 }
 
