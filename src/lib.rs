@@ -55,7 +55,7 @@
 //! | `testing` | no | `testing::TestClient` |
 //! | `client` | no | `Client` and `Context::fetch`: requests to other servers |
 //! | `compression` | no | the content codings br and zstd; gzip is always there |
-//! | `tls`, `tls-ring` | no | TLS, with the cryptography of aws-lc-rs or of ring |
+//! | `tls`, `tls-ring` | no | TLS of the server and the clients, with the cryptography of aws-lc-rs or of ring |
 //! | `encryption` | no | encrypted cookies, and sessions in them |
 //! | `passwords` | no | hashes of passwords, with Argon2 |
 //! | `locale` | no | `views::locale`: translations, and the formats of each region |
@@ -158,7 +158,7 @@ mod documents {
     #[cfg(feature = "testing")]
     #[doc = include_str!("../docs/guide/http2.md")]
     mod http2 {}
-    #[cfg(feature = "client")]
+    #[cfg(all(feature = "client", feature = "rustls"))]
     #[doc = include_str!("../docs/guide/client.md")]
     mod client {}
     #[cfg(feature = "templates")]

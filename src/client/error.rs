@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::tls::error::TlsError;
 use crate::http1::ResponseError;
 use crate::message::{HeaderName, HeaderValue, ResponseHead, StatusCode, header};
 use crate::websocket::ClientHandshakeError;
@@ -21,8 +22,8 @@ pub struct ConnectError {
 pub enum ConnectFailure {
     /// The URL is invalid.
     Url(&'static str),
-    /// The scheme is `wss`, which is not supported yet.
-    Tls,
+    /// The connection could not be made secure, or this build has no TLS.
+    Tls(TlsError),
     /// The application set a field that belongs to the handshake.
     Field(HeaderName),
     /// The kernel refused random numbers for the nonce.
@@ -81,9 +82,7 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(what) => formatter.write_str(what),
-            Self::Tls => {
-                formatter.write_str("TLS (wss) is not supported yet; connect by ws:// to a proxy that adds TLS")
-            }
+            Self::Tls(error) => error.fmt(formatter),
             Self::Field(name) => write!(formatter, "the field {name} belongs to the handshake; do not set it"),
             Self::Random(error) => write!(formatter, "the kernel refuses random numbers: {error}; allow getrandom"),
             Self::Connect(error) => error.fmt(formatter),
@@ -111,6 +110,12 @@ fn refusal(head: &ResponseHead, formatter: &mut fmt::Formatter<'_>) -> fmt::Resu
             )
         }
         _ => Ok(()),
+    }
+}
+
+impl From<TlsError> for ConnectFailure {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

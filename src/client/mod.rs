@@ -49,7 +49,8 @@
 //! | step | file |
 //! |---|---|
 //! | configure | `options`, `url` |
-//! | connect and shake hands, with a random nonce | `connect`, `opening`, `random` |
+//! | connect, with TLS for `wss` | `connect`, `tls` |
+//! | shake hands, with a random nonce | `opening`, `random` |
 //! | drive the socket in a task of its own | `src/transport/websocket.rs` |
 //! | hold a received message for the [`WebSocketClient`] | `inbox`, `socket` |
 
@@ -57,6 +58,7 @@ mod connect;
 mod error;
 #[cfg(feature = "client")]
 mod http;
+mod tls;
 mod url;
 mod websocket;
 
@@ -72,10 +74,15 @@ pub use self::http::request::Request;
 pub use self::http::response::Response;
 pub use crate::websocket::End;
 pub use error::{ConnectError, ConnectFailure};
+pub use tls::error::TlsError;
+#[cfg(feature = "rustls")]
+pub use tls::settings::ClientTls;
 pub use websocket::options::ClientOptions;
 pub use websocket::socket::WebSocketClient;
 
 /// Opens a WebSocket at `ws://host:port/path?query`, on the calling shard.
+///
+/// With the feature `tls`, `wss` is a scheme too.
 ///
 /// Use [`ClientOptions::connect`] for headers, subprotocols, compression and timeouts.
 ///

@@ -1,4 +1,4 @@
-//! URLs of WebSockets (RFC 6455 §3): `ws://host:port/path?query`.
+//! URLs of WebSockets (RFC 6455 §3): `ws://host:port/path?query`, or `wss`.
 
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
@@ -9,12 +9,17 @@ use crate::message::parse_digits;
 /// The default port of `ws`.
 const PORT: u16 = 80;
 
+/// The default port of `wss`.
+const SECURE_PORT: u16 = 443;
+
 /// The error of a text that is not a URL of this form.
 const FORM: &str = "the URL does not have the form ws://host:port/path";
 
 /// The parts of a WebSocket's URL.
 #[derive(Debug)]
 pub(super) struct Url {
+    /// The scheme is `wss`.
+    pub(super) is_secure: bool,
     /// A name or an IP address; an IPv6 address without its brackets.
     pub(super) host: String,
     pub(super) port: u16,
@@ -26,12 +31,16 @@ pub(super) struct Url {
 impl Url {
     pub(super) fn parse(text: &str) -> Result<Self, ConnectFailure> {
         let uri: Uri = text.parse().map_err(|_| ConnectFailure::Url(FORM))?;
-        match uri.scheme_str() {
-            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
-            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => return Err(ConnectFailure::Tls),
-            Some(_) => return Err(ConnectFailure::Url("the scheme is not ws; write ws://host:port/path")),
+        let is_secure = match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => false,
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => true,
+            Some(_) => {
+                return Err(ConnectFailure::Url(
+                    "the scheme is neither ws nor wss; write ws://host:port/path",
+                ));
+            }
             None => return Err(ConnectFailure::Url("the URL has no scheme; write ws://host:port/path")),
-        }
+        };
         if text.contains('#') {
             return Err(ConnectFailure::Url(
                 "the URL has a fragment, which is never sent; write %23 for a #",
@@ -45,7 +54,8 @@ impl Url {
                 "the URL names a user; send an Authorization field instead",
             ));
         }
-        let port = port(authority).ok_or(ConnectFailure::Url("the port is not a number up to 65535"))?;
+        let default_port = if is_secure { SECURE_PORT } else { PORT };
+        let port = port(authority, default_port).ok_or(ConnectFailure::Url("the port is not a number up to 65535"))?;
         // An empty path is displayed as `/`, which the request needs.
         let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         if !target.is_ascii() {
@@ -54,6 +64,7 @@ impl Url {
         let host = authority.host();
         let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         Ok(Self {
+            is_secure,
             host: address.unwrap_or(host).to_owned(),
             port,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| ConnectFailure::Url(FORM))?,
@@ -63,10 +74,10 @@ impl Url {
 }
 
 /// The port of an authority without a user.
-fn port(authority: &Authority) -> Option<u16> {
+fn port(authority: &Authority, default: u16) -> Option<u16> {
     let behind_host = authority.as_str().strip_prefix(authority.host())?;
     match behind_host.strip_prefix(':').unwrap_or_default() {
-        "" => Some(PORT),
+        "" => Some(default),
         digits => parse_digits(digits.as_bytes()),
     }
 }
@@ -97,7 +108,13 @@ mod tests {
             ("ws://127.0.0.1:1?x", "127.0.0.1", 1, "127.0.0.1:1", "/?x"),
             ("ws://[::1]:9/x", "::1", 9, "[::1]:9", "/x"),
             ("ws://[::1]", "::1", 80, "[::1]", "/"),
+            ("wss://a/", "a", 443, "a", "/"),
+            ("WSS://a:444/", "a", 444, "a:444", "/"),
         ] {
+            assert_eq!(
+                Url::parse(text).unwrap().is_secure,
+                text[..3].eq_ignore_ascii_case("wss")
+            );
             let expected = (host.to_owned(), port, authority.to_owned(), target.to_owned());
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
@@ -109,8 +126,7 @@ mod tests {
             ("", "form"),
             ("a", "no scheme"),
             ("/path", "no scheme"),
-            ("http://a/", "not ws"),
-            ("wss://a/", "TLS"),
+            ("http://a/", "neither ws nor wss"),
             ("ws:///path", "form"),
             ("ws://a/b#c", "fragment"),
             ("ws://u:p@a/", "Authorization"),
@@ -121,7 +137,6 @@ mod tests {
             ("ws://a:65536/", "port"),
             ("ws://a:+1/", "port"),
             ("ws://:80/", "host"),
-            ("WSS://a/", "TLS"),
             ("ws://a/\u{e9}", "%XX"),
         ] {
             let error = parse(text).unwrap_err();

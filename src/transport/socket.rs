@@ -144,7 +144,13 @@ impl Socket {
     ///
     /// With TLS an end without `close_notify` is such an end. Plain TCP knows no other.
     #[inline]
-    #[allow(dead_code, reason = "the client of HTTP reads content that ends with its connection")]
+    #[cfg_attr(
+        not(feature = "client"),
+        allow(
+            dead_code,
+            reason = "only the client of HTTP reads content that ends with its connection"
+        )
+    )]
     pub(crate) fn is_truncated(&self) -> bool {
         on_kind!(self, _stream => false, tls => tls.is_truncated())
     }

@@ -66,6 +66,15 @@ impl Browser {
     ///
     /// When it is installed and does not start.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a browser with additional flags, as [`start`](Self::start).
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub(crate) fn start_with(flags: &[&str]) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             super::skip::skip_without_program(format!("there is no {PROGRAM}; apt-get install chromium"));
             return None;
@@ -79,6 +88,7 @@ impl Browser {
             .args(["--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"])
             .args(["--hide-scrollbars", "--no-first-run", "--disable-background-networking"])
             .arg(format!("--user-data-dir={}", profile.display()))
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,4 +1,5 @@
-//! Squall over TLS: clients of others, policies, endings, peers that violate TLS, and certificates that are reloaded.
+//! Squall over TLS: clients and servers of others, policies, endings, peers that violate TLS, certificates that are
+//! reloaded, and the clients of HTTP and WebSockets.
 
 #![allow(
     clippy::expect_used,
@@ -13,10 +14,15 @@ mod support;
 
 mod attacks;
 mod authority;
+mod chromium;
 mod client;
 mod endings;
 mod flags;
+mod https;
+mod origin;
+mod origins;
 mod plain_beside;
 mod policies;
 mod programs;
 mod reload;
+mod wss;

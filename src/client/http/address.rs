@@ -8,6 +8,8 @@ use url::{Position, Url};
 use super::error::FetchFailure;
 
 /// The key of a pooled connection: two requests with equal endpoints may share one.
+///
+/// A pool belongs to one client, so its connections have the same settings of TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Endpoint {
     pub(super) is_secure: bool,

@@ -13,6 +13,9 @@ use super::proxy::{self, Proxy, ProxyRule};
 use super::request::Request;
 use super::response::Response;
 use super::settings::{ClientSettings, client_setters};
+use crate::client::tls::security::Security;
+#[cfg(feature = "rustls")]
+use crate::client::tls::settings::ClientTls;
 
 /// An HTTP client (Tornado's `AsyncHTTPClient`), which stays on its shard.
 ///
@@ -127,6 +130,7 @@ pub struct ClientBuilder {
     proxies: Vec<Proxy>,
     user_agent: Option<String>,
     keeps_cookies: bool,
+    security: Security,
 }
 
 impl ClientBuilder {
@@ -167,6 +171,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets which servers are trusted for `https`, and how the client identifies itself to them.
+    ///
+    /// Without it, the roots of the system are trusted.
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.security = Security::of(tls);
+        self
+    }
+
     /// Makes the client.
     ///
     /// # Errors
@@ -178,7 +191,9 @@ impl ClientBuilder {
             let rule = ProxyRule::new(proxy).map_err(|failure| FetchError::new(proxy.url(), failure))?;
             rules.push(rule);
         }
-        let mut fetcher = Fetcher::new(self.settings).with_proxies(rules);
+        let mut fetcher = Fetcher::new(self.settings)
+            .with_proxies(rules)
+            .with_security(self.security);
         if let Some(product) = self.user_agent {
             let value = HeaderValue::try_from(product);
             let value = value.map_err(|_| FetchFailure::FieldInvalid("user-agent".to_owned()));

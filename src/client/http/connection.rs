@@ -1,10 +1,13 @@
 //! One connection to a server: the socket, its received bytes, and the machine.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use squall_shards::{clock, spawn_detached, timeout_at};
 
 use super::address::Endpoint;
 use super::error::FetchFailure;
@@ -13,6 +16,9 @@ use crate::http1::{ClientConnection, Limits, ResponseEvent};
 use crate::message::{Headers, ResponseHead};
 use crate::transport::input::Input;
 use crate::transport::socket::Socket;
+
+/// How long a server may take the last bytes of a secure connection. 1 s: they are few, and most servers take them at once.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection, in use or in the pool.
 #[derive(Debug)]
@@ -84,6 +90,21 @@ impl Connection {
     pub(super) fn is_alive(&self, waker: &Waker) -> bool {
         let mut cx = Context::from_waker(waker);
         matches!(self.socket.poll_receive(&mut cx), Poll::Pending)
+    }
+
+    /// Closes an unused connection. Over TLS its server learns first that this is the end (RFC 8446 §6.1).
+    ///
+    /// The place of the connection is free at once.
+    pub(super) fn close(self) {
+        let Self { socket, .. } = self;
+        if socket.is_secure() {
+            spawn_detached(async move {
+                socket.announce_end();
+                // A server that takes nothing more is owed nothing.
+                let sent = timeout_at(clock::after(FAREWELL), poll_fn(|cx| socket.poll_sent(cx)));
+                sent.await.unwrap_or(Ok(())).unwrap_or_default();
+            });
+        }
     }
 
     /// Prepares for the next exchange; false if the connection must close.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::app::DecodeError;
 use crate::client::error::shown;
+use crate::client::tls::error::TlsError;
 use crate::http1::{RequestError, ResponseError};
 use crate::message::{HeaderName, StatusCode};
 
@@ -22,8 +23,8 @@ pub struct FetchError {
 pub enum FetchFailure {
     /// The URL is invalid.
     Url(String),
-    /// The scheme is `https`, and this build has no TLS.
-    Tls,
+    /// The connection could not be made secure, or this build has no TLS.
+    Tls(TlsError),
     /// The application set a field that belongs to the connection.
     Field(HeaderName),
     /// The name or the value of a field has a byte that HTTP forbids; the name is shown.
@@ -148,6 +149,7 @@ impl FetchError {
         matches!(
             &*self.failure,
             FetchFailure::Connect(_)
+                | FetchFailure::Tls(_)
                 | FetchFailure::Busy { .. }
                 | FetchFailure::Proxy(_)
                 | FetchFailure::Timeout {
@@ -170,9 +172,7 @@ impl fmt::Display for FetchFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(what) => formatter.write_str(what),
-            Self::Tls => {
-                formatter.write_str("https needs TLS, which this build lacks; fetch from a proxy that adds TLS")
-            }
+            Self::Tls(error) => error.fmt(formatter),
             Self::Field(name) => write!(formatter, "the field {name} belongs to the connection; do not set it"),
             Self::FieldInvalid(name) => write!(formatter, "the field {name} has a byte that HTTP forbids; remove it"),
             Self::Encode(error) => write!(formatter, "the value does not encode: {error}"),
@@ -241,6 +241,12 @@ impl From<DecodeError> for FetchFailure {
             DecodeError::TooLarge | DecodeError::TooDense => Self::Decompress(DecompressError::TooLarge),
             DecodeError::OutOfMemory => Self::OutOfMemory,
         }
+    }
+}
+
+impl From<TlsError> for FetchFailure {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

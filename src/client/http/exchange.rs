@@ -234,7 +234,12 @@ impl Exchange {
             match connection.socket.poll_receive(cx) {
                 Poll::Ready(Ok(Some(received))) => connection.input.push(received, &connection.socket)?,
                 Poll::Ready(Ok(None)) => {
-                    if let Err(error) = connection.machine.receive_eof() {
+                    // Anyone on the way can forge an end without a close_notify, so no content ends with it.
+                    let ended = match connection.socket.is_truncated() {
+                        true => Err(ResponseError::Truncated),
+                        false => connection.machine.receive_eof(),
+                    };
+                    if let Err(error) = ended {
                         let failure = self.send_error.take().map(FetchFailure::Broken);
                         return Poll::Ready(Err(failure.unwrap_or_else(|| error.into())));
                     }
@@ -322,11 +327,12 @@ impl Exchange {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        if self.send_error.is_none()
-            && connection.renew()
-            && let Some(pool) = self.pool.upgrade()
-        {
-            pool.give_back(connection);
+        if self.send_error.is_some() {
+            return;
+        }
+        match self.pool.upgrade().filter(|_| connection.renew()) {
+            Some(pool) => pool.give_back(connection),
+            None => connection.close(),
         }
     }
 

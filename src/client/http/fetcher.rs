@@ -25,6 +25,7 @@ use super::redirect;
 use super::response::Response;
 use super::settings::ClientSettings;
 use super::waiting::Grant;
+use crate::client::tls::security::Security;
 use crate::http1::{self, RequestLine};
 use crate::message::{Body, Headers, ResponseHead};
 
@@ -50,6 +51,7 @@ pub(super) struct Fetcher {
     proxies: Vec<ProxyRule>,
     user_agent: HeaderValue,
     cookies: Option<CookieJar>,
+    security: Security,
 }
 
 /// The deadline of a whole fetch, and the time that it had.
@@ -78,6 +80,7 @@ impl Fetcher {
             proxies: Vec::new(),
             user_agent: HeaderValue::from_static(USER_AGENT),
             cookies: None,
+            security: Security::default(),
         }
     }
 
@@ -94,6 +97,10 @@ impl Fetcher {
             cookies: Some(cookies),
             ..self
         }
+    }
+
+    pub(super) fn with_security(self, security: Security) -> Self {
+        Self { security, ..self }
     }
 
     /// The fetcher with the default settings of the calling thread's shard.
@@ -200,7 +207,7 @@ impl Fetcher {
         match taken.ok_or_else(late)?? {
             Grant::Connection(connection) => Ok(connection),
             Grant::Place(lease) => {
-                let socket = open(&plan.endpoint, deadline).await?.ok_or_else(late)?;
+                let socket = open(&plan.endpoint, &self.security, deadline).await?.ok_or_else(late)?;
                 Ok(Connection::new(socket, lease, Rc::clone(&self.machine_limits)))
             }
         }

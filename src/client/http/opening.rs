@@ -1,5 +1,6 @@
-//! The opening of a connection: TCP to the host, or to a proxy that opens a tunnel to it (RFC 9110 §9.3.6).
+//! The opening of a connection: TCP to the host, or to a proxy that opens a tunnel to it (RFC 9110 §9.3.6); then TLS.
 
+use std::io;
 use std::time::Instant;
 
 use http::{HeaderValue, Method, header};
@@ -7,32 +8,42 @@ use squall_shards::timeout_at;
 
 use super::address::{Endpoint, ProxyAddress};
 use super::error::FetchFailure;
-use crate::client::connect::connect;
+use crate::client::connect::{HTTP_1, connect};
+use crate::client::tls::security::Security;
 use crate::http1::{ResponseError, ResponseReader, write_head};
 use crate::message::Headers;
 use crate::transport::input::Input;
 use crate::transport::socket::Socket;
 
 /// Opens a connection to an endpoint before a deadline; `None` if the deadline passes.
-pub(super) async fn open(endpoint: &Endpoint, deadline: Instant) -> Result<Option<Socket>, FetchFailure> {
-    if endpoint.is_secure {
-        return Err(FetchFailure::Tls);
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    security: &Security,
+    deadline: Instant,
+) -> Result<Option<Socket>, FetchFailure> {
+    match timeout_at(deadline, reach(endpoint, security, deadline)).await {
+        Some(Err(FetchFailure::Connect(error))) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
+        Some(opened) => opened.map(Some),
+        None => Ok(None),
     }
+}
+
+async fn reach(endpoint: &Endpoint, security: &Security, deadline: Instant) -> Result<Socket, FetchFailure> {
+    let tls = match endpoint.is_secure {
+        true => Some(security.prepare(&endpoint.host, HTTP_1).await?),
+        false => None,
+    };
     let (host, port) = match &endpoint.tunnel {
         Some(proxy) => (&proxy.host, proxy.port),
         None => (&endpoint.host, endpoint.port),
     };
-    let socket = match connect(host, port, deadline).await {
-        Ok(socket) => socket,
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return Ok(None),
-        Err(error) => return Err(FetchFailure::Connect(error)),
-    };
-    let Some(proxy) = &endpoint.tunnel else {
-        return Ok(Some(socket));
-    };
-    match timeout_at(deadline, tunnel(&socket, endpoint, proxy)).await {
-        Some(opened) => opened.map(|()| Some(socket)),
-        None => Ok(None),
+    let socket = connect(host, port, deadline).await.map_err(FetchFailure::Connect)?;
+    if let Some(proxy) = &endpoint.tunnel {
+        tunnel(&socket, endpoint, proxy).await?;
+    }
+    match tls {
+        Some(tls) => Ok(tls.secure(socket).await?),
+        None => Ok(socket),
     }
 }
 

@@ -101,7 +101,7 @@ impl Pool {
             let found = self.find(endpoint, is_fresh);
             match found {
                 Found::Grant(grant) => return Ok(grant),
-                Found::Useless(connection) => drop(connection),
+                Found::Useless(connection) => connection.close(),
                 Found::Wait(waiter) => {
                     let queued = Queued { pool: self, waiter };
                     return Ok(poll_fn(|cx| queued.waiter.poll(cx)).await);
@@ -178,7 +178,9 @@ impl Pool {
         };
         let starts = state.reaper.starts();
         drop(state);
-        drop(dead);
+        if let Some(dead) = dead {
+            dead.close();
+        }
         if starts {
             spawn_detached(reap(self.this.clone()));
         }
@@ -319,7 +321,7 @@ async fn reap(pool: Weak<Pool>) {
                 return Poll::Ready(());
             };
             let (useless, next) = pool.sweep(cx, Shard::current().now());
-            drop(useless);
+            useless.into_iter().for_each(Connection::close);
             let Some(next) = next else { return Poll::Ready(()) };
             timer.set(Some(next));
             if timer.poll(cx).is_pending() {

@@ -1,10 +1,11 @@
-//! The client's opening handshake (RFC 6455 §4.1): connects, sends the request, checks the response, starts the
-//! driver's task.
+//! The client's opening handshake (RFC 6455 §4.1): connects, with TLS for `wss`, sends the request, checks the response,
+//! starts the driver's task.
 //!
 //! Invariant: bytes behind the response are kept, because the server may send frames at once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::header;
 use squall_shards::{Deadline, clock, timeout_at};
@@ -12,7 +13,7 @@ use squall_shards::{Deadline, clock, timeout_at};
 use super::options::ClientOptions;
 use super::random;
 use super::socket::WebSocketClient;
-use crate::client::connect::connect;
+use crate::client::connect::{HTTP_1, connect};
 use crate::client::error::{ConnectError, ConnectFailure};
 use crate::client::url::Url;
 use crate::http1::{ResponseError, ResponseReader, write_get};
@@ -45,9 +46,7 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
     let handshake = handshake(options)?;
     let fields = fields(url, options, &handshake)?;
     let deadline = clock::after(options.connect_timeout);
-    let socket = connect(&url.host, url.port, deadline)
-        .await
-        .map_err(ConnectFailure::Connect)?;
+    let socket = reach(url, options, deadline).await?;
     let mut request = socket.take_buffer();
     write_get(&url.target, &fields, &mut request);
     let answer = timeout_at(deadline, exchange(&socket, request)).await;
@@ -103,6 +102,25 @@ impl ClientOptions {
         };
         opened.map_err(|failure| ConnectError::new(url, failure))
     }
+}
+
+/// Connects to the server of a URL before a deadline.
+async fn reach(url: &Url, options: &ClientOptions, deadline: Instant) -> Result<Socket, ConnectFailure> {
+    let connection = async || {
+        connect(&url.host, url.port, deadline)
+            .await
+            .map_err(ConnectFailure::Connect)
+    };
+    if !url.is_secure {
+        return connection().await;
+    }
+    let secured = timeout_at(deadline, async {
+        let tls = options.security.prepare(&url.host, HTTP_1).await?;
+        Ok::<_, ConnectFailure>(tls.secure(connection().await?).await?)
+    });
+    secured
+        .await
+        .unwrap_or(Err(ConnectFailure::Silent(options.connect_timeout)))
 }
 
 fn handshake(options: &ClientOptions) -> Result<ClientHandshake, ConnectFailure> {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::client::tls::security::Security;
+#[cfg(feature = "rustls")]
+use crate::client::tls::settings::ClientTls;
 use crate::message::{HeaderName, HeaderValue, Headers};
 use crate::websocket::{DeflateConfig, Limits};
 
@@ -16,6 +19,7 @@ pub struct ClientOptions {
     pub(super) limits: Limits,
     pub(super) connect_timeout: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) security: Security,
 }
 
 impl Default for ClientOptions {
@@ -27,6 +31,7 @@ impl Default for ClientOptions {
             limits: Limits::default(),
             connect_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(30),
+            security: Security::default(),
         }
     }
 }
@@ -75,6 +80,15 @@ impl ClientOptions {
     /// 30 s: as Squall's server allows a client.
     pub fn write_timeout(mut self, write_timeout: Duration) -> Self {
         self.write_timeout = write_timeout;
+        self
+    }
+
+    /// Sets which servers are trusted for `wss`, and how the client identifies itself to them.
+    ///
+    /// Without it, the roots of the system are trusted.
+    #[cfg(feature = "rustls")]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.security = Security::of(tls);
         self
     }
 }

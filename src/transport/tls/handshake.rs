@@ -62,13 +62,17 @@ pub(crate) async fn handshake<G>(
             end(&stream, output).await;
             return Err(HandshakeError::Session(error));
         }
+        if session.is_client() && !session.is_handshaking() {
+            // A client speaks first: the end of its handshake joins its request.
+            return Ok(TlsSocket::new(stream, session, plaintext, output));
+        }
         if output.is_empty() {
             stream.return_buffer(output);
         } else {
             stream.send(output).await?;
         }
         if !session.is_handshaking() {
-            return Ok(TlsSocket::new(stream, session, plaintext));
+            return Ok(TlsSocket::new(stream, session, plaintext, Vec::new()));
         }
         received.clear();
         if session.peer_has_closed() {

@@ -106,14 +106,20 @@ impl Session {
         Ok(Self::new(Side::Server(connection), name))
     }
 
-    /// Begins the client's end of a connection. The first [`receive`](Self::receive), of no bytes, writes its hello.
+    /// Begins the client's end of a connection, which offers these protocols (ALPN). The first
+    /// [`receive`](Self::receive), of no bytes, writes its hello.
     ///
     /// # Errors
     ///
     /// The configuration fits no session.
-    #[allow(dead_code, reason = "clients of HTTP and WebSockets come next")]
-    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, SessionError> {
-        let connection = UnbufferedClientConnection::new(config, name).map_err(SessionError::Tls)?;
+    pub(crate) fn client(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        protocols: &[&[u8]],
+    ) -> Result<Self, SessionError> {
+        let protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let connection = UnbufferedClientConnection::new_with_alpn(config, name, protocols);
+        let connection = connection.map_err(SessionError::Tls)?;
         Ok(Self::new(Side::Client(connection), None))
     }
 
@@ -268,6 +274,11 @@ impl Session {
 
     fn state(&self) -> &CommonState {
         on_side!(&self.side, connection => connection)
+    }
+
+    /// Returns whether this is the client's end.
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
     }
 
     /// Returns whether the handshake is not complete, so that nothing can be sent.

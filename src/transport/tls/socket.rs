@@ -38,6 +38,8 @@ struct State {
     early: Vec<u8>,
     /// Records of TLS itself that wait for the send in flight.
     pending: Vec<u8>,
+    /// The caller knows of the peer's `close_notify`.
+    has_ended: bool,
     /// The connection has ended without the peer's `close_notify`.
     is_truncated: bool,
     /// The session has failed: only its alert is still sent.
@@ -45,14 +47,15 @@ struct State {
 }
 
 impl TlsSocket {
-    /// Takes over a stream after its handshake, with the plaintext that came behind that.
-    pub(super) fn new(stream: Stream, session: Session, early: Vec<u8>) -> Self {
+    /// Takes over a stream after its handshake, with the plaintext that came behind that, and what TLS still has to send.
+    pub(super) fn new(stream: Stream, session: Session, early: Vec<u8>, pending: Vec<u8>) -> Self {
         Self {
             stream,
             state: RefCell::new(State {
                 session,
                 early,
-                pending: Vec::new(),
+                pending,
+                has_ended: false,
                 is_truncated: false,
                 has_failed: false,
             }),
@@ -84,6 +87,11 @@ impl TlsSocket {
         if !state.early.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut state.early).into())));
         }
+        // It may have come with the last plaintext.
+        if state.session.peer_has_closed() && !state.has_ended {
+            state.has_ended = true;
+            return Poll::Ready(Ok(None));
+        }
         // Behind this end's close_notify nothing is read for its content.
         if state.session.peer_has_closed() || state.session.has_closed() || state.has_failed {
             return self.poll_end(cx);
@@ -106,6 +114,7 @@ impl TlsSocket {
             }
             self.stream.return_buffer(plaintext);
             if state.session.peer_has_closed() {
+                state.has_ended = true;
                 return Poll::Ready(Ok(None));
             }
         }
