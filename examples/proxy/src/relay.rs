@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use squall::client::ClientTls;
 use squall::prelude::*;
 use squall::shards::spawn_detached;
 use squall::websocket::Message;
@@ -27,7 +28,8 @@ pub(crate) struct Relay {
 /// Opens the WebSocket of the upstream first, so that its refusal is the answer to the client.
 pub(crate) async fn open(cx: &mut Context) -> Result<Relay> {
     let upstreams = cx.state::<Rc<Upstreams>>()?;
-    let mut options = ClientOptions::default();
+    let tls = cx.state::<ClientTls>()?;
+    let mut options = ClientOptions::default().tls((*tls).clone());
     let offered = cx.header("sec-websocket-protocol").unwrap_or_default();
     for name in offered.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         options = options.subprotocol(name);
@@ -39,6 +41,7 @@ pub(crate) async fn open(cx: &mut Context) -> Result<Relay> {
     }
     let target = target(cx);
     for upstream in upstreams.in_turn() {
+        // `https` becomes `wss`.
         let url = upstream.url.replacen("http", "ws", 1);
         match options.connect(&format!("{url}{target}")).await {
             Ok(upstream) => return Ok(Relay { upstream }),

@@ -13,7 +13,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A server behind the proxy.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    /// As `http://host:port`, without a slash at the end.
+    /// As `http://host:port` or `https://host:port`, without a slash at the end.
     pub(crate) url: String,
     is_healthy: Cell<bool>,
 }
@@ -51,8 +51,7 @@ impl Upstreams {
 }
 
 /// Asks every upstream for a path, again and again. The task ends with its shard.
-pub(crate) async fn watch(upstreams: Rc<Upstreams>, path: String, interval: Duration) {
-    let client = Client::new();
+pub(crate) async fn watch(upstreams: Rc<Upstreams>, client: Client, path: String, interval: Duration) {
     loop {
         for upstream in &upstreams.all {
             let check = client.get(&format!("{}{path}", upstream.url)).timeout(CHECK_TIMEOUT);

@@ -11,11 +11,14 @@
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
+use std::fs;
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use squall::Tls;
 use squall::prelude::*;
 use squall::websocket::Message;
 use support::client::Connection;
@@ -44,8 +47,12 @@ impl WebSocketHandler for Echo {
 
 /// An upstream with a name, which may be unwell.
 fn upstream(name: &'static str, is_well: &Arc<AtomicBool>) -> Running {
+    Running::start(1, application(name, is_well))
+}
+
+fn application(name: &'static str, is_well: &Arc<AtomicBool>) -> impl Fn() -> Application + Send + Sync + 'static {
     let is_well = Arc::clone(is_well);
-    Running::start(1, move || {
+    move || {
         let is_well = Arc::clone(&is_well);
         Application::new()
             .max_body_bytes(u64::MAX)
@@ -74,13 +81,21 @@ fn upstream(name: &'static str, is_well: &Arc<AtomicBool>) -> Running {
                 Some("refused") => Err(HttpError::new(403).into()),
                 _ => Ok(Echo),
             })
-    })
+    }
 }
 
 fn proxy(upstreams: &[&Running], flags: &[&str]) -> Server {
+    let urls: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| format!("http://{}", upstream.address))
+        .collect();
+    proxy_to(&urls, flags)
+}
+
+fn proxy_to(urls: &[String], flags: &[&str]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
-    for upstream in upstreams {
-        command.args(["--upstream", &format!("http://{}", upstream.address)]);
+    for url in urls {
+        command.args(["--upstream", url]);
     }
     if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
@@ -241,4 +256,75 @@ fn websockets_are_relayed_with_their_ends() {
     assert_eq!(open(&server, "/live/echo?refused").err(), Some(403));
     assert_eq!(open(&server, "/live/missing").err(), Some(404));
     assert_eq!(get(&server, "/name", "").body, b"one");
+}
+
+/// A certificate for `localhost` and its key, in files that end with the test.
+struct Certificate {
+    folder: PathBuf,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("squall-proxy-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        Self { folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("cert.pem")
+    }
+
+    fn tls(&self) -> Tls {
+        Tls::from_pem(self.file(), self.folder.join("key.pem"))
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[test]
+fn an_upstream_may_speak_tls_and_a_stranger_is_refused() {
+    let (own, stranger) = (Certificate::new("own"), Certificate::new("stranger"));
+    let server = squall::Server::new(application("secure", &well()));
+    let secure = Running::serve(server.shards(1).tls(own.tls()));
+    let url = [format!("https://localhost:{}", secure.address.port())];
+    let authority = own.file().display().to_string();
+    let flags = [
+        "--upstream-ca",
+        &authority,
+        "--websockets",
+        "/live",
+        "--health-path",
+        "/health",
+        "--health-interval",
+        "10",
+    ];
+    let server = proxy_to(&url, &flags);
+    for _ in 0..3 {
+        assert_eq!(get(&server, "/name", "").body, b"secure");
+    }
+    let content = "x".repeat(300_000);
+    let echoed = exchange(
+        &server,
+        &format!(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{content}",
+            content.len()
+        ),
+    );
+    assert!(echoed.body == content.as_bytes());
+    let mut client = open(&server, "/live/echo").unwrap();
+    for message in [Frame::text("hello"), Frame::binary(vec![7; 100_000])] {
+        client.send(message.clone()).unwrap();
+        assert_eq!(client.read().unwrap(), message);
+    }
+    let foreign = stranger.file().display().to_string();
+    let server = proxy_to(&url, &["--upstream-ca", &foreign, "--websockets", "/live"]);
+    assert_eq!(get(&server, "/name", "").status, 502);
+    assert_eq!(open(&server, "/live/echo").err(), Some(502));
 }
