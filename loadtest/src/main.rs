@@ -12,6 +12,7 @@ use clap::Parser;
 
 mod args;
 mod catalogue;
+mod certificates;
 mod child;
 mod client;
 mod cmd;
@@ -31,6 +32,8 @@ mod server;
 mod shell;
 mod statistics;
 mod syscalls;
+mod tls;
+mod upstream;
 mod verification;
 mod workload;
 

@@ -298,6 +298,13 @@ impl Add for PeakMemory {
     }
 }
 
+/// Pins the calling thread to `core`.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    rustix::thread::sched_setaffinity(None, &set).with_context(|| format!("could not pin a thread to core {core}"))
+}
+
 /// Fails if this process must not run on `core`.
 pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
     let allowed = rustix::thread::sched_getaffinity(None).context("could not read the allowed cores")?;

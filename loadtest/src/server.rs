@@ -9,12 +9,14 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
 use tempfile::TempDir;
 
+use crate::certificates;
 use crate::child::Child;
 use crate::client::http1::{BlockingClient, get};
 use crate::contender::{Contender, Places, Stop};
 use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
 use crate::proc;
+use crate::upstream::Upstream;
 
 /// The longest time from a server's start to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,6 +33,9 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     stop: Stop,
+    is_secure: bool,
+    /// The server behind a proxy, ended after the proxy.
+    _upstream: Option<Upstream>,
     /// Its files, deleted after the process has ended.
     scratch: TempDir,
 }
@@ -41,13 +46,21 @@ impl Server {
     pub(crate) fn start(contender: &Contender, files: &Path, cores: Cores, interrupt: &Interrupt) -> Result<Self> {
         let address = free_address()?;
         let scratch = tempfile::tempdir().context("could not create a temporary folder")?;
+        let upstream = match contender.is_proxy() {
+            true => Some(Upstream::start(cores.load)?),
+            false => None,
+        };
         let places = Places {
             address,
             scratch: scratch.path(),
             files,
+            upstream: upstream.as_ref().map(|upstream| upstream.address),
         };
         for file in &contender.files {
             std::fs::write(scratch.path().join(&file.name), places.fill_in(&file.content))?;
+        }
+        if contender.is_secure() {
+            certificates::write(scratch.path())?;
         }
         let child = Child::spawn(contender.start_command(places, cores))
             .with_context(|| format!("{} did not start", contender.name))?;
@@ -55,6 +68,8 @@ impl Server {
             child,
             address,
             stop: contender.stop,
+            is_secure: contender.is_secure(),
+            _upstream: upstream,
             scratch,
         };
         server
@@ -86,7 +101,7 @@ impl Server {
         loop {
             interrupt.check()?;
             self.check_running()?;
-            match probe(self.address, path) {
+            match probe(self.address, self.is_secure, path) {
                 Ok(200) => return Ok(()),
                 Ok(status) => bail!("its ready path {path} returned {status}, not 200"),
                 Err(error) if Instant::now() >= deadline => {
@@ -107,8 +122,8 @@ impl Drop for Server {
     }
 }
 
-fn probe(address: SocketAddr, path: &str) -> Result<u16> {
-    let mut connection = BlockingClient::open(address)?;
+fn probe(address: SocketAddr, is_secure: bool, path: &str) -> Result<u16> {
+    let mut connection = BlockingClient::open(address, is_secure)?;
     connection.send(&get(address, path))?;
     Ok(connection.receive()?.status)
 }

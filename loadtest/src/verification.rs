@@ -20,6 +20,9 @@ use crate::load::{self, Plan};
 use crate::measurement::Cores;
 use crate::workload::{Coding, Expectation, Timing, Workload};
 
+/// The address of a server, and whether it speaks TLS.
+type Endpoint = (SocketAddr, bool);
+
 /// A path that returns 404 on all contenders.
 const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
 
@@ -54,16 +57,17 @@ pub(crate) fn verify(
     let Some(expect) = &workload.expect else {
         return check_messages(address, workload, cores, interrupt);
     };
+    let endpoint = (address, workload.is_secure());
     if workload.is_upload() {
-        writes_upload(address, scratch, workload.path(), expect)
+        writes_upload(endpoint, scratch, workload.path(), expect)
             .with_context(|| format!("POST {}", workload.path()))?;
-        return refuses_unknown(address).context("a path that does not exist");
+        return refuses_unknown(endpoint).context("a path that does not exist");
     }
     let request = request(address, workload);
-    answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
-    answers_pipelined(address, &request, expect).context("two requests pipelined in one send")?;
-    answers_cut(address, &request, expect).context("a request sent in two parts")?;
-    refuses_unknown(address).context("a path that does not exist")
+    answers_one(endpoint, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
+    answers_pipelined(endpoint, &request, expect).context("two requests pipelined in one send")?;
+    answers_cut(endpoint, &request, expect).context("a request sent in two parts")?;
+    refuses_unknown(endpoint).context("a path that does not exist")
 }
 
 /// Runs a short load, which checks each message, and fails on any error.
@@ -102,8 +106,8 @@ fn request(address: SocketAddr, workload: &Workload) -> String {
 }
 
 /// Uploads a filling, and compares the file that the server writes.
-fn writes_upload(address: SocketAddr, scratch: &Path, path: &str, expect: &Expectation) -> Result<()> {
-    let mut connection = BlockingClient::open(address)?;
+fn writes_upload((address, is_secure): Endpoint, scratch: &Path, path: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = BlockingClient::open(address, is_secure)?;
     let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {UPLOAD_CHECK_BYTES}\r\n\r\n");
     connection.send(&head)?;
     let mut position = 0;
@@ -123,8 +127,8 @@ fn writes_upload(address: SocketAddr, scratch: &Path, path: &str, expect: &Expec
     check_content(&written, &Content::Filling(UPLOAD_CHECK_BYTES)).context("the file that the server wrote")
 }
 
-fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
-    let mut connection = BlockingClient::open(address)?;
+fn answers_one((address, is_secure): Endpoint, request: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = BlockingClient::open(address, is_secure)?;
     connection.send(request)?;
     check(&connection.receive()?, expect)?;
     check_no_surplus(&connection)?;
@@ -134,8 +138,8 @@ fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Resu
     check_no_surplus(&connection)
 }
 
-fn answers_pipelined(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
-    let mut connection = BlockingClient::open(address)?;
+fn answers_pipelined((address, is_secure): Endpoint, request: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = BlockingClient::open(address, is_secure)?;
     connection.send(&request.repeat(2))?;
     for number in 1..=2 {
         let response = connection.receive().with_context(|| format!("answer {number}"))?;
@@ -144,20 +148,20 @@ fn answers_pipelined(address: SocketAddr, request: &str, expect: &Expectation) -
     check_no_surplus(&connection)
 }
 
-fn answers_cut(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
+fn answers_cut((address, is_secure): Endpoint, request: &str, expect: &Expectation) -> Result<()> {
     let (first, second) = request.split_at(request.len() / 2);
-    let mut connection = BlockingClient::open(address)?;
+    let mut connection = BlockingClient::open(address, is_secure)?;
     connection.send(first)?;
     // A short exchange on another connection gives the server time to read the first part alone. A long download would
     // exceed the server's time for a head.
-    refuses_unknown(address)?;
+    refuses_unknown((address, is_secure))?;
     connection.send(second)?;
     check(&connection.receive()?, expect)?;
     check_no_surplus(&connection)
 }
 
-fn refuses_unknown(address: SocketAddr) -> Result<()> {
-    let mut connection = BlockingClient::open(address)?;
+fn refuses_unknown((address, is_secure): Endpoint) -> Result<()> {
+    let mut connection = BlockingClient::open(address, is_secure)?;
     connection.send(&get(address, UNKNOWN_PATH))?;
     let status = connection.receive()?.status;
     ensure!(status == 404, "expected status 404, got {status}");

@@ -22,7 +22,7 @@ const UNLIMITED: &str = "1440m";
 /// (http://).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as
+    /// URL to request, such as http://127.0.0.1:8888/plaintext, with https:// over TLS, or to echo or subscribe at, such as
     /// ws://127.0.0.1:8888/ws/echo or, with --publish, http://127.0.0.1:8888/events
     pub(crate) url: Target,
     /// Connections over all threads [with --upload: 1]
@@ -73,6 +73,9 @@ pub(crate) struct RunArgs {
     /// HTTP: further connections that never finish a request head; half stay silent, half send a byte every 9 seconds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) slow_heads: usize,
+    /// HTTPS: further clients that complete a handshake and close, again and again, with a lower priority than the load
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) handshakes: usize,
     /// Length of the timed window, such as 10s, 500ms or 2m [with --requests: unlimited unless given]
     #[arg(
         short,

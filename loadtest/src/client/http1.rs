@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::chunked::{ChunkedDecoder, Malformed};
+use crate::tls::Stream;
 
 /// The longest time to connect, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,22 +47,19 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
 /// A connection, and the bytes received beyond the last response.
 #[derive(Debug)]
 pub(crate) struct BlockingClient {
-    stream: TcpStream,
+    stream: Stream,
     received: Vec<u8>,
 }
 
 impl BlockingClient {
-    /// Connects to `address` within 5 s.
-    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
-        Self::prepare(TcpStream::connect_timeout(&address, PATIENCE)?)
-    }
-
-    fn prepare(stream: TcpStream) -> Result<Self> {
+    /// Connects to `address` within 5 s, with TLS if the server has it.
+    pub(crate) fn open(address: SocketAddr, is_secure: bool) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {
-            stream,
+            stream: Stream::over(stream, is_secure)?,
             received: Vec::new(),
         })
     }
@@ -211,7 +209,7 @@ mod tests {
     /// Connects to a peer that sends `bytes` unconditionally and closes.
     fn connected_to_peer_that_says(bytes: &'static str) -> BlockingClient {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = BlockingClient::open(listener.local_addr().unwrap()).unwrap();
+        let connection = BlockingClient::open(listener.local_addr().unwrap(), false).unwrap();
         thread::spawn(move || listener.accept().unwrap().0.write_all(bytes.as_bytes()).unwrap());
         connection
     }

@@ -158,6 +158,16 @@ impl ContenderFile {
             ..main.clone()
         });
         let variants: Vec<Contender> = variants.collect();
-        Ok(std::iter::once(main).chain(variants).collect())
+        let contenders: Vec<Contender> = std::iter::once(main).chain(variants).collect();
+        for contender in &contenders {
+            let mut services = contender.serves.iter().map(|service| service.is_secure());
+            let first = services.next();
+            ensure!(
+                services.all(|is_secure| Some(is_secure) == first),
+                "some services of {} are over TLS and others are not; make two variants of it",
+                contender.name
+            );
+        }
+        Ok(contenders)
     }
 }

@@ -35,6 +35,9 @@ const SCRATCH_PLACEHOLDER: &str = "{scratch}";
 /// The placeholder for the served folder.
 const FILES_PLACEHOLDER: &str = "{files}";
 
+/// The placeholder for the address of the server behind a proxy.
+const UPSTREAM_PLACEHOLDER: &str = "{upstream}";
+
 /// What the placeholders stand for at one start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Places<'a> {
@@ -43,6 +46,8 @@ pub(crate) struct Places<'a> {
     pub(crate) scratch: &'a Path,
     /// The folder of files to serve, of the whole comparison.
     pub(crate) files: &'a Path,
+    /// The server behind a proxy.
+    pub(crate) upstream: Option<SocketAddr>,
 }
 
 /// A server under test; paths in its commands are relative to `directory`.
@@ -83,12 +88,20 @@ pub(crate) enum Service {
     WebsocketFanOut,
     /// Each text message sent to `/ws/pub` is an event of all event streams at `/events`.
     EventStreamFanOut,
+    /// The same as [`Http`](Self::Http) over TLS, with the ECDSA certificate of the scratch folder.
+    Https,
+    /// The same with the RSA certificate.
+    HttpsRsa,
     /// Serves the files of the served folder at `/`.
     StaticFiles,
+    /// The same over TLS, with the ECDSA certificate.
+    StaticFilesTls,
     /// Serves the served folder's `page.html` at `/page.html`, compressed by gzip for each request that accepts it.
     GzipPage,
     /// `GET /page` is a page of 12 rows from a template.
     TemplatePage,
+    /// `GET /plaintext` comes from the server behind the proxy.
+    Proxy,
     /// `POST /upload` writes the content into the file `upload` of the scratch folder, and answers with its length.
     Upload,
 }
@@ -114,7 +127,24 @@ pub(crate) enum Stop {
     Term,
 }
 
+impl Service {
+    /// Whether it is over TLS.
+    pub(crate) fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::HttpsRsa | Self::StaticFilesTls)
+    }
+}
+
 impl Contender {
+    /// Whether it speaks TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.serves.iter().any(|service| service.is_secure())
+    }
+
+    /// Whether it is a proxy, which needs a server behind it.
+    pub(crate) fn is_proxy(&self) -> bool {
+        self.serves(Service::Proxy)
+    }
+
     pub(crate) fn serves(&self, service: Service) -> bool {
         self.serves.contains(&service)
     }
@@ -190,6 +220,10 @@ impl Places<'_> {
         text.replace(LISTEN_PLACEHOLDER, &self.address.to_string())
             .replace(SCRATCH_PLACEHOLDER, &self.scratch.display().to_string())
             .replace(FILES_PLACEHOLDER, &self.files.display().to_string())
+            .replace(
+                UPSTREAM_PLACEHOLDER,
+                &self.upstream.map(|upstream| upstream.to_string()).unwrap_or_default(),
+            )
     }
 }
 

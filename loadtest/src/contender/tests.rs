@@ -79,6 +79,7 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
         address: "127.0.0.1:8888".parse().unwrap(),
         scratch: Path::new("/tmp/own"),
         files: Path::new("/tmp/all"),
+        upstream: None,
     };
     let pinned = only(FORM).start_command(places, CORES);
     assert_eq!(
@@ -152,6 +153,12 @@ fn mistakes_are_named() {
         (FORM, "note = \"as", "colour = \"red\"\nnote = \"as", "colour"),
         (INSTALLED, "websocket-echo", "gopher", "gopher"),
         (INSTALLED, "[\"websocket-echo\"]", "[]", "`serves` is empty"),
+        (
+            INSTALLED,
+            "[\"websocket-echo\"]",
+            "[\"http\", \"https\"]",
+            "over TLS and others are not",
+        ),
         (INSTALLED, "TERM", "HUP", "HUP"),
         (INSTALLED, "\"found.conf\"", "\"../found.conf\"", "not a file name"),
         (INSTALLED, "{scratch}/found.conf", "found.conf", "cannot find its files"),

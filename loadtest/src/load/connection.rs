@@ -1,4 +1,4 @@
-//! One connection of the load: its socket, its script, and its unsent bytes.
+//! One connection of the load: its socket, its TLS, its script, and its unsent bytes.
 //!
 //! Invariant: a failed connection has no socket and no request in flight. It is reopened at the next tick (100 ms), so
 //! a server that refuses connections does not receive them in a busy loop.
@@ -15,6 +15,7 @@ use super::clock::Nanos;
 use super::pacing::Pacing;
 use super::run_result::Failure;
 use super::script::{Flow, PeerClose, Script, ScriptContext};
+use super::session::Session;
 use super::thread_state::ThreadState;
 
 /// Connections from one loopback address: it has about 28,000 ephemeral ports, and finding a free one slows down as
@@ -36,6 +37,8 @@ pub(crate) enum State {
     /// No socket; the next tick opens one if the run needs it.
     Closed,
     Connecting,
+    /// The handshake of TLS.
+    Shaking,
     Open,
     /// All answers arrived and the server will close. The side that closes first keeps its port in TIME-WAIT (RFC 9293
     /// section 3.6).
@@ -60,9 +63,11 @@ pub(crate) struct LoadConnection<C> {
     key: u64,
     pub(crate) state: State,
     socket: Option<OwnedFd>,
+    /// `None` on a plain connection. Boxed, because it has 1 KiB.
+    tls: Option<Box<Session>>,
     pub(crate) script: C,
     unsent: Vec<u8>,
-    /// When it started to connect, or entered [`State::Leaving`].
+    /// When it started to connect, with the handshake of TLS, or entered [`State::Leaving`].
     since: Nanos,
     /// Whether it is in the worker's queue of connections with room.
     pub(crate) is_queued: bool,
@@ -75,6 +80,7 @@ impl<C: Script> LoadConnection<C> {
             key: 0,
             state: State::Closed,
             socket: None,
+            tls: None,
             script: C::begin(index, &mut thread.shared),
             unsent: Vec::new(),
             since: 0,
@@ -115,6 +121,7 @@ impl<C: Script> LoadConnection<C> {
         let turned = match self.state {
             State::Closed => return NextStep::Nothing,
             State::Connecting => self.finish_connecting(thread),
+            State::Shaking => self.shake(thread),
             State::Leaving => self.discard(thread),
             State::Open => {
                 // Edge-triggered: EPOLLOUT is reported with each event, so flush only if bytes are left.
@@ -169,7 +176,7 @@ impl<C: Script> LoadConnection<C> {
 
     /// Returns how many requests it has begun and not finished; with churn, connecting begins one.
     pub(crate) fn unfinished(&self, pacing: Pacing) -> usize {
-        let is_connecting = pacing == Pacing::Churn && self.state == State::Connecting;
+        let is_connecting = pacing == Pacing::Churn && self.is_opening();
         self.script.in_flight() + usize::from(is_connecting)
     }
 
@@ -182,7 +189,7 @@ impl<C: Script> LoadConnection<C> {
     pub(crate) fn give_up(&self, now: Nanos, thread: &mut ThreadState<C::Shared>) {
         self.script
             .each_in_flight(&mut |since| thread.counts.unanswered(since, now));
-        if thread.pacing == Pacing::Churn && self.state == State::Connecting {
+        if thread.pacing == Pacing::Churn && self.is_opening() {
             thread.counts.unanswered(self.since, now);
         }
     }
@@ -192,7 +199,7 @@ impl<C: Script> LoadConnection<C> {
         let is_late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.state {
             State::Closed => return true,
-            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, thread),
+            State::Connecting | State::Shaking if is_late(self.since) => self.fail(Failure::Timeout, thread),
             State::Open if self.script.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, thread),
             State::Open if !self.script.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, thread),
             // The answer was correct and complete; a server that closes late has not failed.
@@ -200,7 +207,7 @@ impl<C: Script> LoadConnection<C> {
                 self.close();
                 return true;
             }
-            State::Connecting | State::Open => {}
+            State::Connecting | State::Shaking | State::Open => {}
         }
         false
     }
@@ -214,13 +221,58 @@ impl<C: Script> LoadConnection<C> {
             Ok(Err(Errno::TIMEDOUT)) => return Err(Failure::Timeout),
             Ok(Err(_)) | Err(_) => return Err(Failure::Connect),
         }
+        let now = thread.clock.now();
+        if thread.is_secure {
+            self.tls = Some(Box::new(Session::begin()?));
+            self.state = State::Shaking;
+            // The hello.
+            self.send(now, thread)?;
+            return Ok(NextStep::Nothing);
+        }
+        self.begin_script(now, thread)?;
+        Ok(NextStep::Nothing)
+    }
+
+    /// Continues the handshake of TLS; the first requests follow it.
+    fn shake(&mut self, thread: &mut ThreadState<C::Shared>) -> Result<NextStep, Failure> {
+        loop {
+            let (Some(socket), Some(tls)) = (&self.socket, &mut self.tls) else {
+                return Ok(NextStep::Nothing);
+            };
+            let received = match net::recv(socket, &mut *thread.input, RecvFlags::empty()) {
+                Ok((0, _)) => return Err(Failure::ClosedEarly),
+                Ok((received, _)) => received,
+                Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
+                Err(Errno::INTR) => continue,
+                Err(_) => return Err(Failure::Reset),
+            };
+            let now = thread.clock.now();
+            thread.counts.received(received, now);
+            thread.plaintext.clear();
+            let records = thread.input.get(..received).unwrap_or_default();
+            tls.receive(records, &mut thread.plaintext)?;
+            if tls.is_handshaking() {
+                self.send(now, thread)?;
+                continue;
+            }
+            self.begin_script(now, thread)?;
+            // Tickets may wait in the socket.
+            return Ok(NextStep::Resume);
+        }
+    }
+
+    /// Begins the protocol on an open connection.
+    fn begin_script(&mut self, now: Nanos, thread: &mut ThreadState<C::Shared>) -> Result<(), Failure> {
         self.state = State::Open;
         thread.counts.connections_opened += 1;
-        let now = thread.clock.now();
         self.script.open(&mut thread.script_context(now));
         self.append_first_requests(now, thread);
-        self.send(now, thread)?;
-        Ok(NextStep::Nothing)
+        self.send(now, thread)
+    }
+
+    /// Whether it connects, or completes the handshake of TLS.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Shaking)
     }
 
     /// Appends the first requests of a connection, unless a schedule sends them.
@@ -282,7 +334,11 @@ impl<C: Script> LoadConnection<C> {
                 });
             }
             thread.counts.received(received, now);
-            let flow = self.take(received, now, thread)?;
+            let flow = match self.decrypt(received, thread)? {
+                true => self.take(received, now, thread)?,
+                // Tickets, or a part of a record.
+                false => Flow::Continue,
+            };
             if flow == Flow::Close {
                 // Wait for the server's close instead of closing first, which would leave this port in TIME-WAIT.
                 self.state = State::Leaving;
@@ -300,24 +356,38 @@ impl<C: Script> LoadConnection<C> {
         Ok(NextStep::Resume)
     }
 
-    /// Passes the first `received` bytes of the input buffer to the script.
+    /// Decrypts the first `received` bytes of the input buffer; returns whether there is anything for the script.
+    #[inline]
+    fn decrypt(&mut self, received: usize, thread: &mut ThreadState<C::Shared>) -> Result<bool, Failure> {
+        let Some(tls) = &mut self.tls else { return Ok(true) };
+        thread.plaintext.clear();
+        let records = thread.input.get(..received).unwrap_or_default();
+        tls.receive(records, &mut thread.plaintext)?;
+        Ok(!thread.plaintext.is_empty())
+    }
+
+    /// Passes the first `received` bytes of the input buffer, or what was decrypted of them, to the script.
     #[inline]
     fn take(&mut self, received: usize, now: Nanos, thread: &mut ThreadState<C::Shared>) -> Result<Flow, Failure> {
         let ThreadState {
             input,
+            plaintext,
             shared,
             output,
             counts,
             ..
         } = thread;
+        let bytes = match self.tls {
+            Some(_) => plaintext.as_slice(),
+            None => input.get(..received).unwrap_or_default(),
+        };
         let mut context = ScriptContext {
             shared,
             now,
             out: output,
             counts,
         };
-        self.script
-            .receive(input.get(..received).unwrap_or_default(), &mut context)
+        self.script.receive(bytes, &mut context)
     }
 
     /// Waits for the server's close after the last answer.
@@ -328,6 +398,8 @@ impl<C: Script> LoadConnection<C> {
             };
             match net::recv(socket, &mut *thread.input, RecvFlags::empty()) {
                 Ok((0, _)) => break,
+                // The server's close_notify.
+                Ok(_) if self.tls.is_some() => {}
                 Ok(_) => return Err(Failure::Malformed),
                 Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
                 Err(Errno::INTR) => {}
@@ -342,6 +414,9 @@ impl<C: Script> LoadConnection<C> {
     /// Sends the output buffer after the unsent bytes, and keeps what the socket does not accept.
     #[inline]
     fn send(&mut self, now: Nanos, thread: &mut ThreadState<C::Shared>) -> Result<(), Failure> {
+        if let Some(tls) = &mut self.tls {
+            tls.seal(&mut thread.output)?;
+        }
         if thread.output.is_empty() {
             return Ok(());
         }
@@ -390,6 +465,7 @@ impl<C: Script> LoadConnection<C> {
 
     fn close(&mut self) {
         self.socket = None;
+        self.tls = None;
         self.unsent.clear();
         self.state = State::Closed;
     }

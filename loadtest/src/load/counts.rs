@@ -131,6 +131,7 @@ impl Counts {
             still_open: None,
             fan_out: None,
             slow_heads: None,
+            handshakes: None,
             interrupted,
         }
     }

@@ -23,8 +23,9 @@ use super::progress::{Phase, Progress, Snapshot};
 use super::run_result::RunResult;
 use super::script::Script;
 use super::thread_state::ThreadState;
-use super::worker::{Worker, WorkerStatus, pin};
+use super::worker::{Worker, WorkerStatus};
 use crate::interrupt::Interrupt;
+use crate::proc::pin;
 
 /// How often the coordinator wakes the workers to check timeouts, and how soon it notices an interrupt.
 const TICK: Duration = Duration::from_millis(100);
@@ -144,7 +145,7 @@ impl WorkerSetup<'_> {
             pin(*core)?;
         }
         let indices = (number..job.connections).step_by(plan.threads);
-        let thread = ThreadState::new(job.address, job.pacing, self.clock, shared)?;
+        let thread = ThreadState::new(job.address, plan.target.is_secure, job.pacing, self.clock, shared)?;
         let mut worker = Worker::<C>::new(indices, thread, plan.timeout, self.wake, self.status)?;
         worker.set_up()?;
         // If the coordinator has aborted, this send fails and so does the `recv` below.

@@ -28,6 +28,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod run_result;
 pub(crate) mod script;
+mod session;
 mod socket;
 pub(crate) mod target;
 mod thread_state;

@@ -14,6 +14,9 @@ use super::target::{Scheme, Target};
 /// The most connections of one run.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
+/// The most handshakes at a time beside a load; each has a thread.
+const HANDSHAKES_MAX: usize = 256;
+
 /// The most requests in flight on one connection.
 const PIPELINE_MAX: usize = 1024;
 
@@ -55,6 +58,8 @@ pub(crate) struct Plan {
     /// HTTP: further connections that never finish a request head, opened before the warm-up; request figures exclude
     /// them.
     pub(crate) slow_heads: usize,
+    /// HTTP over TLS: further connections that complete a handshake and close, again and again, beside the load.
+    pub(crate) handshakes: usize,
 }
 
 /// The kind of load.
@@ -169,6 +174,7 @@ impl Plan {
                 body: None,
             },
             slow_heads: 0,
+            handshakes: 0,
         }
     }
 
@@ -203,6 +209,11 @@ impl Plan {
             "the number of slow heads must be at most {CONNECTIONS_MAX}, not {}",
             self.slow_heads
         );
+        ensure!(
+            self.handshakes <= HANDSHAKES_MAX,
+            "the number of handshakes must be at most {HANDSHAKES_MAX}, not {}",
+            self.handshakes
+        );
         ensure!(self.requests != Some(0), "the number of requests must be at least 1");
         ensure!(
             self.requests.is_none() || !matches!(self.kind, Kind::Hold | Kind::FanOut(_)),
@@ -234,6 +245,18 @@ impl Plan {
         ensure!(
             is_right,
             "{} must start with {needed} for this kind of load",
+            self.target
+        );
+        let is_secure = self.target.is_secure;
+        let plain_alone = matches!(self.kind, Kind::Upload { .. } | Kind::Echo(_) | Kind::FanOut(_));
+        ensure!(
+            !is_secure || !(plain_alone || self.slow_heads > 0),
+            "{}: this kind of load has no TLS; use http://",
+            self.target
+        );
+        ensure!(
+            is_secure || self.handshakes == 0,
+            "{}: --handshakes needs an https:// target",
             self.target
         );
         let has_requests = scheme == Scheme::Http && !matches!(self.kind, Kind::FanOut(_));

@@ -42,6 +42,8 @@ pub(crate) struct RunResult {
     pub(crate) fan_out: Option<Deliveries>,
     /// The slow heads beside the requests, if the plan has any.
     pub(crate) slow_heads: Option<SlowHeads>,
+    /// How many handshakes were completed beside the requests, if the plan has any.
+    pub(crate) handshakes: Option<u64>,
     /// Whether Ctrl-C ended the run early.
     pub(crate) interrupted: bool,
 }

@@ -24,6 +24,8 @@ pub(crate) enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) scheme: Scheme,
+    /// Whether TLS is below the protocol.
+    pub(crate) is_secure: bool,
     /// The host without the brackets of an IPv6 address.
     host: String,
     port: u16,
@@ -38,11 +40,17 @@ impl Target {
     pub(crate) fn at(scheme: Scheme, address: SocketAddr, path: &str) -> Self {
         Self {
             scheme,
+            is_secure: false,
             host: address.ip().to_string(),
             port: address.port(),
             authority: address.to_string(),
             path: path.to_owned(),
         }
+    }
+
+    /// Returns the same target with TLS, or without.
+    pub(crate) fn over_tls(self, is_secure: bool) -> Self {
+        Self { is_secure, ..self }
     }
 
     /// Returns the addresses of the host, at least one.
@@ -72,11 +80,12 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self> {
         let uri: Uri = text.parse().with_context(|| format!("`{text}` is not a URL"))?;
-        let scheme = match uri.scheme_str() {
-            Some("http") => Scheme::Http,
-            Some("ws") => Scheme::WebSocket,
-            Some("https" | "wss") => bail!("`{text}`: TLS is not supported; use http:// or ws://"),
-            _ => bail!("`{text}` must start with http:// or ws://"),
+        let (scheme, is_secure) = match uri.scheme_str() {
+            Some("http") => (Scheme::Http, false),
+            Some("https") => (Scheme::Http, true),
+            Some("ws") => (Scheme::WebSocket, false),
+            Some("wss") => bail!("`{text}`: WebSockets over TLS are not supported; use ws://"),
+            _ => bail!("`{text}` must start with http://, https:// or ws://"),
         };
         let authority = uri.authority().with_context(|| format!("`{text}` names no host"))?;
         ensure!(
@@ -84,6 +93,7 @@ impl FromStr for Target {
             "`{text}`: a user name in the URL is not supported; send it with --header"
         );
         let port = match authority.as_str().strip_prefix(authority.host()) {
+            None | Some("") if is_secure => 443,
             None | Some("") => 80,
             Some(rest) => {
                 let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
@@ -100,6 +110,7 @@ impl FromStr for Target {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
             scheme,
+            is_secure,
             host,
             port,
             authority: authority.as_str().to_owned(),
@@ -115,6 +126,7 @@ impl FromStr for Target {
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.scheme {
+            Scheme::Http if self.is_secure => "https",
             Scheme::Http => "http",
             Scheme::WebSocket => "ws",
         };
@@ -140,6 +152,8 @@ mod tests {
             ("http://[::1]:99/", "::1", 99, "[::1]:99", "/"),
             ("ws://127.0.0.1:1/ws/echo", "127.0.0.1", 1, "127.0.0.1:1", "/ws/echo"),
             ("http://host?q", "host", 80, "host", "/?q"),
+            ("https://host/", "host", 443, "host", "/"),
+            ("https://host:444/", "host", 444, "host:444", "/"),
         ] {
             let target: Target = text.parse().unwrap();
             assert_eq!(
@@ -163,7 +177,7 @@ mod tests {
             ("localhost:8888", "must start with http://"),
             ("/plaintext", "must start with http://"),
             ("ftp://host/", "must start with http://"),
-            ("https://host/", "TLS is not supported"),
+            ("wss://host/", "over TLS are not supported"),
             ("http://user@host/", "--header"),
             ("http://host:0/", "no valid port"),
             ("http://host:99999/", "no valid port"),

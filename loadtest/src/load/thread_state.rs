@@ -31,10 +31,20 @@ pub(crate) struct ThreadState<Shared> {
     pub(crate) allowance: Allowance,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
+    /// Whether its connections have TLS.
+    pub(crate) is_secure: bool,
+    /// What came out of the records in `input`.
+    pub(crate) plaintext: Vec<u8>,
 }
 
 impl<Shared> ThreadState<Shared> {
-    pub(crate) fn new(address: SocketAddr, pacing: Pacing, clock: Clock, shared: Shared) -> Result<Self> {
+    pub(crate) fn new(
+        address: SocketAddr,
+        is_secure: bool,
+        pacing: Pacing,
+        clock: Clock,
+        shared: Shared,
+    ) -> Result<Self> {
         Ok(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC).context("could not create an epoll instance")?,
             clock,
@@ -46,6 +56,8 @@ impl<Shared> ThreadState<Shared> {
             allowance: Allowance::UNLIMITED,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             output: Vec::new(),
+            is_secure,
+            plaintext: Vec::new(),
         })
     }
 

@@ -15,7 +15,6 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::clock::Nanos;
 use super::connection::{LoadConnection, NextStep, State};
@@ -61,13 +60,6 @@ impl WorkerStatus {
             connections,
         }
     }
-}
-
-/// Pins the calling thread to `core`.
-pub(crate) fn pin(core: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("could not pin a thread to core {core}"))
 }
 
 pub(crate) struct Worker<'run, C: Script> {

@@ -67,6 +67,7 @@ fn outcome(requests: u64) -> RunResult {
         still_open: Some(999),
         fan_out: None,
         slow_heads: None,
+        handshakes: None,
         interrupted: false,
     }
 }

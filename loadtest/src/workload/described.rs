@@ -36,6 +36,7 @@ impl Workload {
             _ => timing,
         };
         let scheme = match self.scheme() {
+            Scheme::Http if self.is_secure() => "https",
             Scheme::Http => "http",
             Scheme::WebSocket => "ws",
         };
@@ -59,11 +60,15 @@ impl Workload {
             Load::Rate {
                 requests_per_second,
                 slow_heads,
+                handshakes,
                 ..
             } => {
                 switch("rate", Some(requests_per_second));
                 if *slow_heads > 0 {
                     switch("slow-heads", Some(slow_heads));
+                }
+                if *handshakes > 0 {
+                    switch("handshakes", Some(handshakes));
                 }
             }
             Load::Sweep { rates, .. } => switch("rate", Some(&rates.first().copied().unwrap_or_default())),
@@ -135,6 +140,7 @@ impl Workload {
                 connections,
                 requests_per_second,
                 slow_heads,
+                handshakes,
                 ..
             } => {
                 vec![
@@ -142,6 +148,7 @@ impl Workload {
                     ("connections", connections.to_string()),
                     ("requests_per_second", requests_per_second.to_string()),
                     ("slow_heads", slow_heads.to_string()),
+                    ("handshakes", handshakes.to_string()),
                 ]
             }
             Load::Sweep { rates, .. } => {
@@ -218,6 +225,7 @@ mod tests {
                 workload.name
             );
             assert_eq!((args.cores, args.slow_heads), (plan.cores, plan.slow_heads));
+            assert_eq!(args.handshakes, plan.handshakes);
             assert!(rate.is_none() || args.rate == rate, "{}", workload.name);
             let body = args.expect_body.map(|body| Content::Bytes(body.into_bytes()));
             let body = body.or_else(|| args.expect_filling.map(Content::Filling));

@@ -65,6 +65,9 @@ pub(crate) enum Load {
         /// Further connections that never finish a request head.
         #[serde(default)]
         slow_heads: usize,
+        /// Further clients that complete a handshake of TLS and close, again and again.
+        #[serde(default)]
+        handshakes: usize,
     },
     Sweep {
         path: String,
@@ -251,6 +254,11 @@ impl Workload {
         self.service.unwrap_or_else(|| self.service_of_load())
     }
 
+    /// Whether it is over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.service().is_secure()
+    }
+
     fn service_of_load(&self) -> Service {
         match self.load {
             Load::Echo { .. } | Load::WebsocketIdle { .. } => Service::WebsocketEcho,
@@ -278,8 +286,9 @@ impl Workload {
             Load::Rate {
                 connections,
                 slow_heads,
+                handshakes,
                 ..
-            } => connections + slow_heads,
+            } => connections + slow_heads + handshakes,
             // Plus the publisher.
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } => subscribers + 1,
             Load::Slow {

@@ -37,8 +37,12 @@ impl Workload {
                 body: self.expect.as_ref().and_then(super::Expectation::answer),
             },
             slow_heads: self.slow_heads(),
+            handshakes: self.handshakes(),
             request: self.request(),
-            ..Plan::new(Target::at(scheme, address, self.path()), kind)
+            ..Plan::new(
+                Target::at(scheme, address, self.path()).over_tls(self.is_secure()),
+                kind,
+            )
         };
         let transfers = |kind, requests| Plan {
             requests: Some(requests),
@@ -168,7 +172,15 @@ impl Workload {
         }
     }
 
-    /// Returns the connections of a plan, without the publisher and slow heads.
+    /// Returns the number of further clients that complete handshakes.
+    pub(super) fn handshakes(&self) -> usize {
+        match self.load {
+            Load::Rate { handshakes, .. } => handshakes,
+            _ => 0,
+        }
+    }
+
+    /// Returns the connections of a plan, without the publisher, slow heads and handshakes.
     pub(super) fn subscribers_or_connections(&self) -> usize {
         match self.load {
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } | Load::Slow { subscribers, .. } => {

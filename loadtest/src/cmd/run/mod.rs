@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
     for core in &plan.cores {
         proc::check_core_allowed(*core)?;
     }
-    descriptors::check_room(u32::try_from(plan.connections + plan.slow_heads).unwrap_or(u32::MAX))?;
+    descriptors::check_room(u32::try_from(plan.connections + plan.slow_heads + plan.handshakes).unwrap_or(u32::MAX))?;
     let outcome = load::run(&plan, &mut Reporter::new(&plan), interrupt)?;
     let text = if args.json {
         serde_json::to_string_pretty(&outcome)? + "\n"
@@ -74,6 +74,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
             },
         },
         slow_heads: args.slow_heads,
+        handshakes: args.handshakes,
         ..Plan::new(args.url.clone(), kind)
     })
 }

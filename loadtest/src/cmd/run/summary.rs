@@ -131,6 +131,9 @@ fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
             format!("{} open, {} closed by the server", grouped(held), grouped(cut)),
         ));
     }
+    if let Some(completed) = outcome.handshakes {
+        figures.push(("handshakes", format!("{} completed beside", grouped(completed))));
+    }
     figures.push(("errors", outcome.errors.to_string()));
     for (name, number, meaning) in [
         (
@@ -341,6 +344,7 @@ mod tests {
             still_open: None,
             fan_out: None,
             slow_heads: None,
+            handshakes: None,
             interrupted: true,
         };
         let text = render(&plan, &outcome);

@@ -22,7 +22,7 @@ struct Statistics {
 pub(super) fn missed(publish: &Target, path: &str, timeout: Duration) -> Result<u64> {
     let address = first_address(publish, timeout)?;
     let answer = || -> Result<Statistics> {
-        let mut connection = BlockingClient::open(address)?;
+        let mut connection = BlockingClient::open(address, publish.is_secure)?;
         connection.send(&get(address, path))?;
         let response = connection.receive()?;
         ensure!(response.status == 200, "expected status 200, got {}", response.status);

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+mod handshakes;
 mod preflight;
 mod request;
 mod response;
@@ -9,6 +10,7 @@ mod script;
 mod slow_heads;
 pub(crate) mod upload;
 
+use handshakes::HandshakeThreads;
 use response::ResponseCheck;
 use script::{Http, HttpScript};
 use slow_heads::SlowHeadThread;
@@ -49,9 +51,11 @@ pub(crate) fn run(
         closes: pacing == Pacing::Churn,
     };
     let slow_heads = SlowHeadThread::start(plan, address)?;
+    let handshakes = HandshakeThreads::start(plan, address)?;
     let outcome = engine::run::<HttpScript>(job, shared, progress, interrupt)?;
     Ok(RunResult {
         slow_heads: slow_heads.map(SlowHeadThread::stop).transpose()?,
+        handshakes: handshakes.map(HandshakeThreads::stop).transpose()?,
         ..outcome
     })
 }

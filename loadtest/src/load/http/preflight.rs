@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::response::{CheckedResponse, ResponseCheck, ResponseReader, Step};
 use crate::interrupt::Interrupt;
 use crate::load::plan::{Expectation, Kind, Plan};
+use crate::tls::Stream;
 
 /// Bytes of a wrong response in the error.
 const EXCERPT_BYTES_MAX: usize = 300;
@@ -26,7 +27,7 @@ pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Resul
     let deadline = Instant::now() + plan.timeout;
     let (address, stream) = connect(&plan.target.resolve(plan.timeout)?, deadline)?;
     let mut exchange = Exchange {
-        stream,
+        stream: Stream::over(stream, plan.target.is_secure)?,
         reader: ResponseReader::new(),
         check: ResponseCheck::of(plan),
         beginning: Vec::new(),
@@ -95,7 +96,7 @@ fn check_response(answer: CheckedResponse, expect: &Expectation) -> Result<()> {
 
 /// One request and the response to it.
 struct Exchange<'run> {
-    stream: TcpStream,
+    stream: Stream,
     reader: ResponseReader,
     check: ResponseCheck,
     /// The first bytes received, for the error.
@@ -107,9 +108,13 @@ struct Exchange<'run> {
 
 impl Exchange<'_> {
     fn make(&mut self, request: &[u8]) -> Result<CheckedResponse> {
-        self.stream.set_nodelay(true)?;
-        self.stream.set_read_timeout(Some(POLL_INTERVAL))?;
-        self.stream.set_write_timeout(Some(self.left()?))?;
+        let tcp = self.stream.tcp();
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(self.left()?))?;
+        tcp.set_write_timeout(Some(self.left()?))?;
+        // Completes the handshake of TLS.
+        self.stream.flush().context("the handshake failed")?;
+        self.stream.tcp().set_read_timeout(Some(POLL_INTERVAL))?;
         // A server may reject and close before it has read the whole request; its response tells more than the failed
         // write.
         let sent = self.stream.write_all(request);
@@ -160,6 +165,8 @@ impl Exchange<'_> {
                 {
                     self.interrupt.check()?;
                 }
+                // An end without a close_notify.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     bail!("the server reset the connection before it answered")
                 }

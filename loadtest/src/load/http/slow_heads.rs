@@ -20,7 +20,7 @@ use rustix::fd::OwnedFd;
 
 use super::super::plan::Plan;
 use super::super::run_result::SlowHeads;
-use super::super::worker::pin;
+use crate::proc::pin;
 
 /// Time between two bytes of a sending connection: just below 10 s, a common timeout for a head.
 const BYTE_INTERVAL: Duration = Duration::from_secs(9);
