@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -35,17 +35,13 @@ fn run<F>(tls: ClientTls, main: impl Fn(Client) -> F + Send + Sync + 'static) ->
 where
     F: Future<Output = String> + 'static,
 {
-    let said = Arc::new(Mutex::new(String::new()));
-    let heard = Arc::clone(&said);
+    let (sender, said) = crossbeam::channel::bounded(1);
     let main = Arc::new(main);
     on_shard(move || {
-        let (tls, heard, main) = (tls.clone(), Arc::clone(&heard), Arc::clone(&main));
-        async move {
-            let text = main(client(tls)).await;
-            *heard.lock().unwrap() = text;
-        }
+        let (tls, sender, main) = (tls.clone(), sender.clone(), Arc::clone(&main));
+        async move { sender.send(main(client(tls)).await).unwrap() }
     });
-    said.lock().unwrap().clone()
+    said.recv().unwrap()
 }
 
 /// Fetches a URL, and returns its content or the error.

@@ -159,7 +159,7 @@ impl Served {
     }
 
     /// Ends without one.
-    pub(crate) fn cut(&mut self) {
+    pub(crate) fn cut(&self) {
         drop(self.stream.shutdown(Shutdown::Write));
     }
 
