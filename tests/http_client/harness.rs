@@ -124,15 +124,7 @@ impl Drop for Origin {
 
 /// Reads one request with its content; `None` at the end of the connection.
 pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Seen> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(read_byte(stream)?);
-    }
-    head.truncate(head.len() - 4);
-    let mut seen = Seen {
-        head: String::from_utf8(head).unwrap(),
-        ..Seen::default()
-    };
+    let mut seen = read_head(stream)?;
     if seen.field("transfer-encoding") == Some("chunked") {
         seen.content = read_chunks(stream)?;
     } else if let Some(length) = seen.field("content-length") {
@@ -141,6 +133,19 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Seen> {
         seen.content = content;
     }
     Some(seen)
+}
+
+/// Reads the head of a request; `None` at the end of the connection.
+pub(crate) fn read_head(stream: &mut TcpStream) -> Option<Seen> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(read_byte(stream)?);
+    }
+    head.truncate(head.len() - 4);
+    Some(Seen {
+        head: String::from_utf8(head).unwrap(),
+        ..Seen::default()
+    })
 }
 
 fn read_byte(stream: &mut TcpStream) -> Option<u8> {

@@ -15,6 +15,7 @@ mod support;
 
 mod cancellation;
 mod content;
+mod expect;
 mod framing;
 mod handlers;
 mod harness;

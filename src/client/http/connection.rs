@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use squall_shards::{clock, spawn_detached, timeout_at};
 
 use super::address::Endpoint;
@@ -35,7 +35,7 @@ pub(super) struct Connection {
 /// What has arrived of a response.
 #[derive(Debug)]
 pub(super) enum Arrived {
-    Interim,
+    Interim(StatusCode),
     Head(ResponseHead),
     Data(Bytes),
     End,
@@ -66,7 +66,7 @@ impl Connection {
             let consumed = presented - rest.len();
             let arrived = match event {
                 ResponseEvent::NeedData => None,
-                ResponseEvent::Interim(_) => Some(Arrived::Interim),
+                ResponseEvent::Interim(head) => Some(Arrived::Interim(head.status)),
                 ResponseEvent::Head(head) => Some(Arrived::Head(head)),
                 ResponseEvent::Data(data) => Some(Arrived::Data(Bytes::copy_from_slice(data))),
                 ResponseEvent::Trailer { name, value } => {

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
 use squall_shards::{Deadline, Shard};
 
 use super::connection::{Arrived, Connection};
@@ -28,8 +29,20 @@ const PIECES_AT_ONCE_MAX: u32 = 64;
 pub(super) struct Timeouts {
     pub(super) head: Duration,
     pub(super) gap: Duration,
+    /// How long content waits for the server's consent.
+    pub(super) consent: Duration,
     /// When the whole fetch must be over, and the time that it had.
     pub(super) whole: Option<(Instant, Duration)>,
+}
+
+/// Whether the content of the request may be sent (RFC 9110 §10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    Given,
+    /// It is sent at this time even without consent.
+    Awaited(Instant),
+    /// The server has answered without the content.
+    Refused,
 }
 
 /// One exchange, from the head of the request to the end of the response.
@@ -38,6 +51,7 @@ pub(super) struct Exchange {
     connection: Option<Connection>,
     pool: Weak<Pool>,
     outgoing: Outgoing,
+    consent: Consent,
     timer: Deadline,
     timeouts: Timeouts,
     /// The step that is awaited, and since when.
@@ -69,6 +83,7 @@ impl Exchange {
             connection: Some(connection),
             pool: Rc::downgrade(pool),
             outgoing,
+            consent: Consent::Given,
             timer: Deadline::new(),
             timeouts,
             awaited: None,
@@ -89,15 +104,24 @@ impl Exchange {
         }
     }
 
+    /// Lets the content wait for the server's consent.
+    pub(super) fn await_consent(&mut self) {
+        self.consent = Consent::Awaited(Shard::current().now() + self.timeouts.consent);
+    }
+
     /// Receives the head of the response, while the request is sent.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failed>> {
         loop {
             match self.poll_arrived(cx) {
                 Poll::Ready(Ok(Arrived::Head(head))) => {
+                    if self.consent != Consent::Given {
+                        self.consent = Consent::Refused;
+                    }
                     self.finish_without_content();
                     return Poll::Ready(Ok(head));
                 }
-                Poll::Ready(Ok(Arrived::Interim)) => {}
+                Poll::Ready(Ok(Arrived::Interim(StatusCode::CONTINUE))) => self.consent = Consent::Given,
+                Poll::Ready(Ok(Arrived::Interim(_))) => {}
                 // The machine gives a head first.
                 Poll::Ready(Ok(Arrived::Data(_) | Arrived::End)) => {
                     return Poll::Ready(Err(self.fail(ResponseError::Truncated.into())));
@@ -120,7 +144,7 @@ impl Exchange {
                     self.finish();
                     return Poll::Ready(Ok(None));
                 }
-                Poll::Ready(Ok(Arrived::Head(_) | Arrived::Interim)) => {}
+                Poll::Ready(Ok(Arrived::Head(_) | Arrived::Interim(_))) => {}
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.fail(failure).failure)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -185,7 +209,9 @@ impl Exchange {
         for _ in 0..PIECES_AT_ONCE_MAX {
             match socket.poll_sent(cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(())) if !connection.machine.is_sending() => return Ok(()),
+                Poll::Ready(Ok(())) if !connection.machine.is_sending() || self.consent != Consent::Given => {
+                    return Ok(());
+                }
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     self.send_error = Some(error);
@@ -257,6 +283,16 @@ impl Exchange {
     fn poll_time(&mut self, cx: &Context<'_>) -> Poll<FetchFailure> {
         loop {
             let now = Shard::current().now();
+            let consent = match self.consent {
+                Consent::Awaited(until) if now >= until => {
+                    // The next poll sends the content.
+                    self.consent = Consent::Given;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Consent::Awaited(until) => Some(until),
+                Consent::Given | Consent::Refused => None,
+            };
             let step = self.step();
             let whole = self.timeouts.whole;
             let due = step.map(|step| {
@@ -267,12 +303,14 @@ impl Exchange {
                 (self.since(step, now) + timeout, step, timeout)
             });
             let whole = whole.map(|(at, timeout)| (at, Step::Whole, timeout));
-            let Some((at, step, timeout)) = [due, whole].into_iter().flatten().min_by_key(|(at, ..)| *at) else {
-                return Poll::Pending;
-            };
-            if now >= at {
+            let first = [due, whole].into_iter().flatten().min_by_key(|(at, ..)| *at);
+            if let Some((at, step, timeout)) = first
+                && now >= at
+            {
                 return Poll::Ready(FetchFailure::Timeout { step, timeout });
             }
+            let at = first.map(|(at, ..)| at).into_iter().chain(consent).min();
+            let Some(at) = at else { return Poll::Pending };
             self.timer.set(Some(at));
             if self.timer.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -280,12 +318,12 @@ impl Exchange {
         }
     }
 
-    /// The step that is the server's; `None` while the application's stream has nothing to send.
+    /// The step that is the server's; `None` while the application's stream has nothing to send, or consent is awaited.
     fn step(&self) -> Option<Step> {
         let connection = self.connection.as_ref()?;
         if self.send_error.is_none() && connection.socket.is_sending() {
             Some(Step::Send)
-        } else if self.send_error.is_none() && connection.machine.is_sending() {
+        } else if self.send_error.is_none() && connection.machine.is_sending() && self.consent != Consent::Refused {
             None
         } else if connection.machine.has_head() {
             Some(Step::Content)

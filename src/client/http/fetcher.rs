@@ -62,6 +62,8 @@ struct Plan {
     endpoint: Rc<Endpoint>,
     target: String,
     fields: Headers,
+    /// The content waits for the server's consent.
+    expects_consent: bool,
     whole: Whole,
 }
 
@@ -162,7 +164,7 @@ impl Fetcher {
         url: &Url,
         whole: Whole,
     ) -> Result<(ResponseHead, Exchange), FetchFailure> {
-        let plan = self.plan(parts, url, whole)?;
+        let mut plan = self.plan(parts, url, whole)?;
         let mut is_fresh = false;
         loop {
             let connection = self.connection(&plan, is_fresh).await?;
@@ -170,6 +172,12 @@ impl Fetcher {
             let is_stream = matches!(parts.body, Body::Stream(_));
             let mut exchange = self.begin(connection, parts, &plan)?;
             let failed = match poll_fn(|cx| exchange.poll_head(cx)).await {
+                Ok(head) if head.status == StatusCode::EXPECTATION_FAILED && plan.expects_consent && !is_stream => {
+                    // RFC 9110 §10.1.1: the request is repeated without the expectation.
+                    plan.expects_consent = false;
+                    plan.fields.remove(&header::EXPECT);
+                    continue;
+                }
                 Ok(head) => return Ok((head, exchange)),
                 Err(failed) => failed,
             };
@@ -183,7 +191,11 @@ impl Fetcher {
 
     fn plan(&self, parts: &Parts, url: &Url, whole: Whole) -> Result<Plan, FetchFailure> {
         let route = proxy::route(url, &self.proxies)?;
-        let fields = self.fields(parts, url, &route)?;
+        let mut fields = self.fields(parts, url, &route)?;
+        let expects_consent = parts.expects_consent && !matches!(parts.body, Body::Empty);
+        if expects_consent {
+            fields.add(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
         let target = match route.forward {
             Some(_) => address::absolute_form(url),
             None => address::origin_form(url).to_owned(),
@@ -192,6 +204,7 @@ impl Fetcher {
             endpoint: Rc::new(route.endpoint),
             target,
             fields,
+            expects_consent,
             whole,
         })
     }
@@ -218,6 +231,7 @@ impl Fetcher {
         let timeouts = Timeouts {
             head: self.settings.head_timeout,
             gap: self.settings.gap_timeout,
+            consent: self.settings.continue_timeout,
             whole: plan.whole,
         };
         let mut outgoing = Outgoing::take(&mut parts.body);
@@ -230,6 +244,7 @@ impl Fetcher {
         machine.send_head(line, &plan.fields, outgoing.length(), &mut out)?;
         if let Outgoing::Bytes(bytes) = &outgoing
             && bytes.len() <= JOINED_BYTES_MAX
+            && !plan.expects_consent
         {
             machine.send_data(bytes, &mut out)?;
             outgoing = Outgoing::Nothing;
@@ -239,6 +254,9 @@ impl Fetcher {
         }
         let mut exchange = Exchange::new(connection, &self.pool, outgoing, timeouts);
         exchange.start(out);
+        if plan.expects_consent {
+            exchange.await_consent();
+        }
         Ok(exchange)
     }
 

@@ -12,4 +12,6 @@ pub(super) struct Parts {
     pub(super) url: Url,
     pub(super) fields: Headers,
     pub(super) body: Body,
+    /// Whether the content waits for the server's consent (RFC 9110 §10.1.1).
+    pub(super) expects_consent: bool,
 }

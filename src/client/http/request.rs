@@ -50,6 +50,7 @@ impl Request {
             url,
             fields: Headers::new(),
             body: Body::Empty,
+            expects_consent: false,
         });
         Self {
             parts,
@@ -105,7 +106,8 @@ impl Request {
 
     /// Adds a field line; `Host` replaces that of the URL.
     ///
-    /// The connection sets `Connection`, `Transfer-Encoding`, `Upgrade` and `Expect` itself. `Content-Length` must match
+    /// The connection sets `Connection`, `Transfer-Encoding` and `Upgrade` itself, and
+    /// [`expect_continue`](Self::expect_continue) sets `Expect`. `Content-Length` must match
     /// the content.
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name_and_value = HeaderName::from_bytes(name.as_bytes())
@@ -162,6 +164,17 @@ impl Request {
     pub fn body(self, content: impl Into<Body>) -> Self {
         self.change(|parts| {
             parts.body = content.into();
+            Ok(())
+        })
+    }
+
+    /// Asks for the server's consent before the content is sent (`Expect: 100-continue`, RFC 9110 §10.1.1).
+    ///
+    /// A server that refuses the request by its head, such as one that is too large, then answers without the content. The
+    /// wait ends after `continue_timeout`. Requests without content need no consent.
+    pub fn expect_continue(self) -> Self {
+        self.change(|parts| {
+            parts.expects_consent = true;
             Ok(())
         })
     }

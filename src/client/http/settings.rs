@@ -21,6 +21,11 @@ settings! {
         ///
         /// A pause counts while the server takes or sends nothing, and the application waits for it. The default is 30 s.
         gap_timeout: Duration = Duration::from_secs(30),
+        /// Sets how long a request with [`expect_continue`](crate::client::Request::expect_continue) waits for the server's
+        /// consent, before it sends its content anyway.
+        ///
+        /// 1 s: curl's. Old servers give none.
+        continue_timeout: Duration = Duration::from_secs(1),
         /// Sets the longest time of a whole fetch, redirects and the content of the response included.
         ///
         /// A request may set its own. By default a fetch may take any time.
