@@ -18,7 +18,7 @@ fn content_follows_the_servers_consent() {
         for is_chunked in [false, true] {
             let head = read_head(&mut stream).unwrap();
             assert_eq!(head.field("expect"), Some("100-continue"));
-            // An interim response of another kind is no consent.
+            // An interim response of another kind does not count.
             stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").unwrap();
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
             let expected: &[u8] = if is_chunked { b"4\r\nwait\r\n0\r\n\r\n" } else { b"wait" };
