@@ -16,11 +16,13 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use squall::shards::hand_over;
 use support::client::Connection;
 use support::server::{Server, command, run_to_end};
 
@@ -132,6 +134,35 @@ fn a_killed_server_is_started_again_at_once_on_its_unix_socket() {
     let path = folder.0.join("socket");
     let connect = || Client::Unix(UnixStream::connect(&path).unwrap());
     kill_and_restart(2, &unix(&path), &[], connect);
+}
+
+#[test]
+fn a_stop_removes_the_file_of_a_unix_socket_that_the_server_has_bound() {
+    let folder = Folder::new("removed");
+    let path = folder.0.join("socket");
+    let server = start(2, &unix(&path), &[]);
+    let mut client = Client::Unix(UnixStream::connect(&path).unwrap());
+    client.exchange();
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stop_leaves_the_file_of_a_unix_socket_that_was_handed_over() {
+    let folder = Folder::new("handed-over");
+    let path = folder.0.join("socket");
+    // As systemd does, which keeps the socket for the next start.
+    let manager = UnixListener::bind(&path).unwrap();
+    let mut command = command("conformance");
+    let handed_over = hand_over(&mut command, &[manager.as_fd()]).unwrap();
+    let server = Server::start_by(command, 2, &["--listen", "systemd"]);
+    drop(handed_over);
+    let mut client = Client::Unix(UnixStream::connect(&path).unwrap());
+    client.exchange();
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(path.exists());
 }
 
 fn unix(path: &Path) -> String {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::net::SendFlags;
 
 use super::address_lock::AddressLock;
+use super::bound_socket::{BoundSocket, SocketFile};
 use super::stream::{Socket as StreamSocket, Stream};
 use crate::balance::bpf;
 use crate::balance::reuseport::ReuseportGroup;
@@ -41,6 +42,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 
 /// A listening socket of the shard that opened it.
 pub struct Listener {
+    /// The file of a Unix socket that this process has bound. Dropped before the socket.
+    file: Option<Arc<SocketFile>>,
     socket: Socket,
     /// The listeners among which the kernel distributes connections; `None` if all shards accept from one queue.
     reuseport_group: Option<Arc<ReuseportGroup>>,
@@ -74,11 +77,12 @@ struct Shedding {
 impl Listener {
     pub(super) fn new(
         shard: &Rc<ShardContext>,
-        socket: OwnedFd,
+        bound: BoundSocket,
         reuseport_group: Option<Arc<ReuseportGroup>>,
         lock: Option<Arc<AddressLock>>,
         is_inherited: bool,
     ) -> Self {
+        let BoundSocket { file, socket } = bound;
         let socket = match shard.reactor() {
             Reactor::Ring(ring) => {
                 if is_inherited {
@@ -92,6 +96,7 @@ impl Listener {
             Reactor::Epoll(epoll) => Socket::Epoll(epoll::ListenerSocket::new(epoll, socket)),
         };
         Self {
+            file,
             socket,
             reuseport_group,
             lock,
@@ -242,10 +247,12 @@ impl Listener {
     /// Stops accepting, returns every connection accepted or waiting in the backlog, and closes the listener.
     ///
     /// A graceful stop serves these (at most 65,536 of the backlog): their clients are already connected. The backlog of
-    /// an inherited listener stays for the next process that accepts from it.
+    /// an inherited listener stays for the next process that accepts from it. The last listener of a Unix socket removes its
+    /// file first, so that the backlog gets no further clients.
     ///
     /// Cancel safety: dropping the future closes the listener and resets the connections not returned.
-    pub async fn drain(self) -> Vec<Stream> {
+    pub async fn drain(mut self) -> Vec<Stream> {
+        drop(self.file.take());
         let mut streams = Vec::new();
         // epoll accepts one at a time, on request, so nothing is on its way.
         if let Socket::Ring(listener) = &self.socket {

@@ -12,6 +12,7 @@ use crossbeam::atomic::AtomicCell;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address_lock::AddressLock;
+use super::bound_socket::{BoundSocket, SocketFile};
 use super::holder::{self, Holder};
 use super::listener::Listener;
 use super::patience::{self, Failure};
@@ -24,7 +25,7 @@ use crate::start::systemd::InheritedListener;
 /// it there.
 #[derive(Clone)]
 pub struct Listeners {
-    sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
+    sockets: Arc<[AtomicCell<Option<BoundSocket>>]>,
     address: LocalAddress,
     /// `None` if all shards accept from one queue: a Unix socket, or an inherited descriptor.
     reuseport_group: Option<Arc<ReuseportGroup>>,
@@ -147,7 +148,11 @@ impl Listeners {
         }
         let one = sockets.first().map(Socket::try_clone).transpose()?;
         let reuseport_group = one.map(|one| Arc::new(ReuseportGroup::new(one.into(), sockets.len(), is_first)));
-        let sockets = sockets.into_iter().map(OwnedFd::from).collect();
+        let bound_socket = |socket: Socket| BoundSocket {
+            file: None,
+            socket: socket.into(),
+        };
+        let sockets = sockets.into_iter().map(bound_socket).collect();
         Ok(Self::new(sockets, LocalAddress::Tcp(bound), reuseport_group))
     }
 
@@ -156,7 +161,8 @@ impl Listeners {
     /// A client needs the permission to write. The kernel accepts no connection before the file has its permissions.
     ///
     /// A socket file that refuses connections is replaced: its listener has ended. A path in use is waited for as by
-    /// [`bind_tcp`](Self::bind_tcp).
+    /// [`bind_tcp`](Self::bind_tcp). The file is removed when the last shard closes its listener, unless another file has
+    /// taken its place.
     ///
     /// # Errors
     ///
@@ -164,8 +170,10 @@ impl Listeners {
     pub fn bind_unix(path: &Path, mode: u32, shards: usize) -> Result<Self, BindError> {
         let socket = patience::bind(|| unix_socket(path, mode), || holder::of_unix(path))
             .map_err(|failure| BindError::of(path.display(), failure))?;
-        Self::of_one(socket, LocalAddress::Unix(Some(path.to_owned())), shards)
-            .map_err(|error| BindError::new(path.display(), error))
+        let failed = |error| BindError::new(path.display(), error);
+        let file = SocketFile::of(path).map_err(failed)?;
+        let address = LocalAddress::Unix(Some(path.to_owned()));
+        Self::of_one(socket, Some(file), address, shards).map_err(failed)
     }
 
     /// Takes over a TCP listener that another process holds too, such as systemd, for all shards to accept from.
@@ -178,7 +186,7 @@ impl Listeners {
     pub fn inherit_tcp(listener: std::net::TcpListener, shards: usize) -> Result<Self, BindError> {
         let failed = |error| BindError::new("an inherited TCP listener", error);
         let address = listener.local_addr().map_err(failed)?;
-        let listeners = Self::of_one(listener.into(), LocalAddress::Tcp(address), shards).map_err(failed)?;
+        let listeners = Self::of_one(listener.into(), None, LocalAddress::Tcp(address), shards).map_err(failed)?;
         Ok(listeners.inherited())
     }
 
@@ -192,7 +200,7 @@ impl Listeners {
     pub fn inherit_unix(listener: UnixListener, shards: usize) -> Result<Self, BindError> {
         let failed = |error| BindError::new("an inherited Unix listener", error);
         let path = listener.local_addr().map_err(failed)?.as_pathname().map(Path::to_owned);
-        let listeners = Self::of_one(listener.into(), LocalAddress::Unix(path), shards).map_err(failed)?;
+        let listeners = Self::of_one(listener.into(), None, LocalAddress::Unix(path), shards).map_err(failed)?;
         Ok(listeners.inherited())
     }
 
@@ -205,9 +213,9 @@ impl Listeners {
     /// A shard has opened the socket, or the process is out of descriptors.
     pub fn to_inherit(&self) -> io::Result<InheritedListener> {
         let place = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;
-        let socket = place.take();
-        let copy = socket.as_ref().map(OwnedFd::try_clone);
-        place.store(socket);
+        let bound = place.take();
+        let copy = bound.as_ref().map(|bound| bound.socket.try_clone());
+        place.store(bound);
         let copy = copy.ok_or(io::ErrorKind::NotConnected)??;
         Ok(match self.address {
             LocalAddress::Tcp(_) => InheritedListener::Tcp(copy.into()),
@@ -223,20 +231,22 @@ impl Listeners {
     }
 
     /// Has all shards accept from one socket.
-    fn of_one(socket: OwnedFd, address: LocalAddress, shards: usize) -> io::Result<Self> {
+    fn of_one(socket: OwnedFd, file: Option<SocketFile>, address: LocalAddress, shards: usize) -> io::Result<Self> {
+        let file = file.map(Arc::new);
+        let bound = |socket| BoundSocket {
+            file: file.clone(),
+            socket,
+        };
         let mut sockets = Vec::with_capacity(shards);
         for _ in 1..shards {
-            sockets.push(socket.try_clone()?);
+            sockets.push(bound(socket.try_clone()?));
         }
-        sockets.push(socket);
+        sockets.push(bound(socket));
         Ok(Self::new(sockets, address, None))
     }
 
-    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
-        let sockets = sockets
-            .into_iter()
-            .map(|socket| AtomicCell::new(Some(socket)))
-            .collect();
+    fn new(sockets: Vec<BoundSocket>, address: LocalAddress, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
+        let sockets = sockets.into_iter().map(|bound| AtomicCell::new(Some(bound))).collect();
         Self {
             sockets,
             address,
@@ -303,7 +313,7 @@ impl Listeners {
     #[must_use]
     pub fn open(&self) -> Option<Listener> {
         let shard = Shard::current();
-        let socket = self.sockets.get(shard.id().index())?.take()?;
+        let bound = self.sockets.get(shard.id().index())?.take()?;
         let shard = shard.into_context();
         if let Some(reuseport_group) = self
             .reuseport_group
@@ -314,7 +324,7 @@ impl Listeners {
         }
         Some(Listener::new(
             &shard,
-            socket,
+            bound,
             self.reuseport_group.clone(),
             self.lock.clone(),
             self.is_inherited,
@@ -346,12 +356,12 @@ impl fmt::Display for LocalAddress {
 
 /// Runs `ask` on a socket that no shard has opened yet.
 fn with_socket(
-    place: &AtomicCell<Option<OwnedFd>>,
+    place: &AtomicCell<Option<BoundSocket>>,
     ask: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let socket = place.take();
-    let answer = socket.as_ref().map_or(Ok(()), |socket| ask(socket.as_fd()));
-    place.store(socket);
+    let bound = place.take();
+    let answer = bound.as_ref().map_or(Ok(()), |bound| ask(bound.socket.as_fd()));
+    place.store(bound);
     answer
 }
 
@@ -525,7 +535,7 @@ mod tests {
         let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         peer.set_recv_buffer_size(4096).unwrap();
         peer.connect(&listeners.tcp_address().unwrap().into()).unwrap();
-        let listener = TcpListener::from(listeners.sockets[0].take().unwrap());
+        let listener = TcpListener::from(listeners.sockets[0].take().unwrap().socket);
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         let mut bytes = 0;

@@ -6,6 +6,7 @@
 //! the ring, or blocking work under epoll, which has no operation for files.
 
 mod address_lock;
+mod bound_socket;
 pub(crate) mod buffer_pool;
 mod connect;
 mod holder;
