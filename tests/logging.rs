@@ -223,6 +223,25 @@ fn with_logging_none_a_server_prints_nothing() {
     assert_eq!(log, "");
 }
 
+/// The error says so, and the hook of the process has printed the panic. Lines of each shard would only repeat them.
+#[test]
+fn an_application_that_panics_as_it_is_built_is_reported_by_the_error_alone() {
+    if std::env::var(ROLE).is_ok() {
+        tracing::subscriber::set_global_default(JsonLines).unwrap();
+        std::panic::set_hook(Box::new(|_| {}));
+        let server = Server::new(|| -> Application { panic!("no database at {}", "db:5432") });
+        let server = server.listen("127.0.0.1:0").shards(2).stop_on_signals(false);
+        let error = format!("{:?}", server.run().unwrap_err());
+        eprintln!("{}", json!({ "message": error }));
+        return;
+    }
+    let lines = lines_of("an_application_that_panics_as_it_is_built_is_reported_by_the_error_alone");
+    let error = "could not build the application: its function panicked: no database at db:5432";
+    assert_eq!(only(&lines, "could not")["message"], json!(error));
+    let panics = |line: &&Map<String, Value>| line["message"].as_str().unwrap().contains("panicked");
+    assert_eq!(lines.iter().filter(panics).count(), 1, "{lines:#?}");
+}
+
 /// Connects as soon as the server listens, which this server does not announce.
 fn connect(path: &std::path::Path) -> UnixStream {
     let mut stream = None;

@@ -141,7 +141,8 @@ fn a_panic_in_main_is_an_error_of_its_shard() {
         });
         let message = outcome.unwrap_err().to_string();
         assert!(
-            message.starts_with("shard 0 ended with an error: ") && message.contains("panicked"),
+            message.starts_with("shard 0 ended with an error: the main function panicked: ")
+                && message.contains("the first await"),
             "{message}"
         );
     }

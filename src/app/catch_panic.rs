@@ -99,6 +99,22 @@ pub(super) fn catch_panic<T>(shared: &Shared, run: impl FnOnce() -> T) -> Result
     })
 }
 
+/// Runs the function that builds an application; a panic becomes an error, which its shard returns.
+///
+/// # Errors
+///
+/// The function panicked.
+#[cfg(feature = "serve")]
+pub(crate) fn catch_build<T>(build: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(build)).map_err(|thrown| {
+        let text = message(thrown.as_ref());
+        drop_payload(thrown);
+        Error::new(format!(
+            "could not build the application: its function panicked: {text}"
+        ))
+    })
+}
+
 /// The panic's message if it is text.
 fn message(thrown: &(dyn Any + Send)) -> String {
     if let Some(text) = thrown.downcast_ref::<&str>() {

@@ -72,6 +72,8 @@ pub use websocket::{WebSocket, WebSocketHandler, WebSocketOptions};
 pub use active_route::ActiveRoute;
 #[doc(hidden)]
 pub use body_channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone, ResponseEnd, TaskState};
+#[cfg(feature = "serve")]
+pub(crate) use catch_panic::catch_build;
 #[doc(hidden)]
 pub use dispatch::App;
 #[doc(hidden)]

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::panic::Location;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -40,7 +41,7 @@ use crate::shard::id::ShardId;
 use crate::shard::shard::Shard;
 use crate::shard::turn::drive;
 use crate::task::blocking::{BlockingLimits, BlockingPool};
-use crate::task::{TaskPanicked, spawn_from};
+use crate::task::{TaskPanicked, caught, spawn_from};
 
 /// How long `run` waits at its end for blocking work still running.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
@@ -357,9 +358,12 @@ impl ShardSpawn {
             invocations.receive(|_, invocation| invocation());
             let outcome = Rc::new(Cell::new(None));
             let finished = MainOutcome(Rc::clone(&outcome));
-            // `main` is called inside the task, so that a panic before its first await is caught too.
             spawn_from(place, async move {
-                finished.set(main(Shard::current()).await);
+                // `main` is called inside the future, so that a panic before its first await is caught too.
+                let main = pin!(async move { main(Shard::current()).await });
+                let ended = caught(main).await;
+                // The error of the run reports the panic. A task that panics by itself would log it as well.
+                finished.set(ended.unwrap_or_else(|panicked| Err(format!("the main function {panicked}").into())));
             });
             drive(&context, &|| MainOutcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
@@ -409,7 +413,7 @@ impl ShardSpawn {
     }
 }
 
-/// The result of a shard's main function; dropped unset, it records a panic.
+/// The result of a shard's main function; dropped unset, it records that the function was dropped.
 struct MainOutcome(Rc<Cell<Option<Result<(), BoxError>>>>);
 
 impl MainOutcome {
@@ -428,7 +432,7 @@ impl MainOutcome {
 impl Drop for MainOutcome {
     fn drop(&mut self) {
         if !Self::is_set(&self.0) {
-            self.0.set(Some(Err("the main function panicked".into())));
+            self.0.set(Some(Err("the main function was dropped".into())));
         }
     }
 }

@@ -11,6 +11,6 @@ mod waker;
 
 pub use join::JoinHandle;
 pub use panicked::TaskPanicked;
-pub(crate) use spawn::spawn_from;
+pub(crate) use spawn::{caught, spawn_from};
 pub use spawn::{spawn_blocking, spawn_detached, spawn_local, yield_now};
 pub(crate) use tasks::Tasks;

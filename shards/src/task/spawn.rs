@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::Location;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use super::blocking::BlockingTask;
@@ -25,18 +25,22 @@ pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> Joi
     let (sender, handle) = join();
     spawn_detached(async move {
         // Dropped after the output is sent: if its drop panics too, the handle still reports the first panic.
-        let mut future = pin!(future);
-        let output = poll_fn(|cx| match contain(|| future.as_mut().poll(cx)) {
-            Ok(polled) => polled.map(Ok),
-            Err(text) => Poll::Ready(Err(TaskPanicked::with_text(text))),
-        });
-        let output = output.await;
+        let future = pin!(future);
+        let output = caught(future).await;
         if let Err(panicked) = &output {
             panicked.report(Shard::current().id());
         }
         sender.answer(output);
     });
     handle
+}
+
+/// Awaits a future; a panic of it is the error.
+pub(crate) fn caught<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = Result<F::Output, TaskPanicked>> {
+    poll_fn(move |cx| match contain(|| future.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(text) => Poll::Ready(Err(TaskPanicked::with_text(text))),
+    })
 }
 
 /// Runs a future on this shard without a handle to its output, the cheapest way to start a task.
