@@ -14,6 +14,7 @@ mod broadcast;
 mod config;
 mod configured;
 mod drain;
+mod ending;
 mod files;
 mod home_shards;
 mod http1;
@@ -55,7 +56,7 @@ pub use state::ServerRemote;
 #[cfg(feature = "rustls")]
 pub use tls::builder::Tls;
 
-use crate::app::{Application, parse_pattern};
+use crate::app::{Application, catch_build, parse_pattern};
 use crate::error::{Error, Result};
 use crate::pubsub::TopicOptions;
 use access_log::{AccessLogWriter, LineSender, RequestLog};
@@ -519,7 +520,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         #[cfg(feature = "testing")]
         in_process,
     } = setup;
-    let app = configured::configured(factory(), &config.own, https_port).build()?;
+    let built = catch_build(|| configured::configured(factory(), &config.own, https_port).build());
+    let app = built.map_err(|panicked| Error::new(setup_error::SetupError(panicked)))??;
     // Limits of the command line replace the application's own.
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);

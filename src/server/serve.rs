@@ -6,8 +6,8 @@ use std::rc::Rc;
 use squall_shards::GateGuard;
 
 use super::accepted::Accepted;
+use super::ending::Ending;
 use super::http1::connection::Connection;
-use super::http1::ending::Ending;
 use super::http1::upgrade;
 use super::http2;
 use super::shard::ShardServer;
@@ -26,11 +26,13 @@ pub(super) fn serve_accepted(
     guard: GateGuard,
 ) -> impl Future<Output = ()> {
     let client = accepted.client;
-    let mut connection = Connection::new(Socket::from(accepted.stream), server, guard);
+    let socket = Socket::from(accepted.stream);
+    let is_secure = socket.is_secure();
+    let mut connection = Connection::new(socket, server, guard);
     if client.is_some() {
         connection.pretend_peer(Peer {
             address: client,
-            is_secure: false,
+            is_secure,
         });
     }
     connection.begin_with(accepted.received);

@@ -17,7 +17,6 @@ use std::task::Poll;
 use squall_shards::{GateGuard, yield_now};
 use tracing::Instrument as _;
 
-use super::ending::{Ending, Flow};
 use super::exchange_io::{ExchangeIo, in_route};
 use super::reader::{HeadRead, IdleEvent, RequestReader};
 use super::wire::Wire;
@@ -27,6 +26,7 @@ use crate::http1::{self, Next, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::StatusCode;
 use crate::server::access_log::{LoggedRequest, RequestLog};
+use crate::server::ending::{Ending, Flow};
 use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::ending::{Ending, Flow};
 use super::reader::{ContentRead, RequestReader};
 use super::wire::{Wire, earlier};
 use super::writer::{FlushInFlight, ResponseWriter};
 use crate::app::{App, BodyError, Channel};
 use crate::message::{BodyStream, Headers};
+use crate::server::ending::{Ending, Flow};
 
 /// How long a stream may be silent toward a peer that has closed its half, if no probe can be sent. 5 s.
 ///

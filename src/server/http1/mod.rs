@@ -1,7 +1,6 @@
 //! HTTP/1.1 on one connection: reads a request, answers it, writes the response.
 
 pub(in crate::server) mod connection;
-pub(in crate::server) mod ending;
 mod exchange_io;
 mod reader;
 pub(in crate::server) mod upgrade;

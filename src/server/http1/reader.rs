@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use squall_shards::PeerEnd;
 
-use super::ending::{Ending, Flow, peer_gone};
 use super::wire::{Wire, earlier};
 use crate::app::{BodyError, Channel};
 use crate::http1::{Event, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::RequestHead;
+use crate::server::ending::{Ending, Flow, peer_gone};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::IN_FLIGHT_GRACE;
 use crate::transport::input::Input;

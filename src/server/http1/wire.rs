@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use squall_shards::Deadline;
 
-use super::ending::{Flow, peer_gone};
 use crate::app::{Exchange, Peer};
 use crate::http1;
 use crate::memory::OutOfMemory;
 #[cfg(feature = "rustls")]
 use crate::message::{TlsInfo, default_port, host_and_port};
+use crate::server::ending::{Flow, peer_gone};
 use crate::server::shard::ShardServer;
 use crate::transport::arrival::Arrival;
 use crate::transport::socket::Socket;

@@ -12,13 +12,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use squall_shards::SendBuffer;
 
-use super::ending::{Ending, Flow, abort, peer_gone};
 use super::wire::Wire;
 use crate::app::{Channel, Exchange, Flush, Outcome};
 use crate::error::HttpError;
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL, SendError};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderValue, Headers, ResponseHead, StatusCode, header};
+use crate::server::ending::{Ending, Flow, peer_gone};
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
 /// How much output gathers before it is sent. 64 KiB: four times the first size of a socket's send buffer on Linux.
@@ -481,6 +481,12 @@ fn poll_sent(wire: &mut Wire, progress: &mut Option<Progress>, cx: &mut Context<
             return Poll::Pending;
         }
     }
+}
+
+/// Maps misuse of a response by the application, after its head has left, to an abort.
+fn abort(error: SendError) -> Ending {
+    tracing::error!(%error, "could not complete the response; aborted the connection");
+    Ending::Abort
 }
 
 /// Returns when to check the peer's pace again, or aborts a peer that accepts too little.

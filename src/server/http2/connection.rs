@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use squall_shards::{GateGuard, PeerEnd};
 
-use super::ending::{Ending, Flow};
 use super::handler::{self, Progress};
 use super::stream::WaitingStream;
 use super::wire::Wire;
@@ -23,6 +22,7 @@ use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, HeaderValue, RequestHead, StatusCode};
 #[cfg(feature = "rustls")]
 use crate::message::{default_port, host_and_port};
+use crate::server::ending::{Ending, Flow};
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{Registration, ShardServer};
 
@@ -129,7 +129,7 @@ impl Connection {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Flow<Turn> {
         let yields = self.receive(cx)?;
-        self.attend(cx)?;
+        self.serve_waiting(cx)?;
         self.heed_the_server();
         if self.machine.is_finished() && (self.waiting == 0 || self.has_failed) {
             return Err(Ending::Close);
@@ -290,7 +290,7 @@ impl Connection {
 
     /// Keeps the channel of a handler that runs in its own task.
     pub(super) fn wait_for(&mut self, stream: StreamKey, channel: Rc<Channel>, cx: &Context<'_>) {
-        channel.attend(cx.waker());
+        channel.set_waker(cx.waker());
         if self.streams.len() <= stream.place() {
             self.streams.resize_with(stream.place() + 1, || None);
         }
@@ -441,7 +441,7 @@ impl Connection {
     fn poll_handlers_ended(&mut self, cx: &Context<'_>) -> Poll<()> {
         for place in &mut self.streams {
             if let Some(stream) = place {
-                stream.channel.attend(cx.waker());
+                stream.channel.set_waker(cx.waker());
                 // What the handler still flushes is lost.
                 stream.close();
                 if stream.channel.task_state() == TaskState::Running {

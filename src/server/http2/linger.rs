@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::connection::Connection;
-use super::ending::{Flow, peer_gone};
+use crate::server::ending::{Flow, peer_gone};
 use crate::transport::arrival::Arrival;
 
 impl Connection {

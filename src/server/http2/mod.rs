@@ -3,7 +3,6 @@
 //! over from HTTP/1. [`tunnel`] is a stream that became a WebSocket.
 
 mod connection;
-mod ending;
 mod handler;
 pub(super) mod handler_pool;
 mod linger;

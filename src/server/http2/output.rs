@@ -6,15 +6,15 @@
 use std::task::{Context, Poll};
 
 use super::connection::{BROKEN_OFF, Connection};
-use super::ending::Flow;
 use super::respond::OUTPUT_BYTES_MAX;
 use super::stream::{PendingFlush, WaitingStream};
 use crate::app::{Flush, ResponseEnd, TaskState};
 use crate::http2::{FRAME_HEADER_BYTES, HEAD_BYTES_USUAL, ResponseStart};
+use crate::server::ending::Flow;
 
 impl Connection {
     /// Does what waiting handlers want: content, window updates, heads, and the ends of streams.
-    pub(super) fn attend(&mut self, cx: &Context<'_>) -> Flow {
+    pub(super) fn serve_waiting(&mut self, cx: &Context<'_>) -> Flow {
         if self.waiting == 0 {
             return Ok(());
         }
@@ -22,8 +22,8 @@ impl Connection {
             let Some(mut stream) = self.streams.get_mut(place).and_then(Option::take) else {
                 continue;
             };
-            self.attend_to_content(&stream);
-            self.attend_to_flush(&mut stream)?;
+            self.grant_content(&stream);
+            self.begin_flush(&mut stream)?;
             // The state is read last: a task that has ended flushes nothing more.
             let state = stream.channel.task_state();
             if stream.channel.is_given_up() {
@@ -41,7 +41,7 @@ impl Connection {
                 // Gives the stream up if it is open: its response is incomplete then.
                 self.release(stream.key);
             } else if let Some(place) = self.streams.get_mut(place) {
-                stream.channel.attend(cx.waker());
+                stream.channel.set_waker(cx.waker());
                 *place = Some(stream);
             }
         }
@@ -52,7 +52,7 @@ impl Connection {
     }
 
     /// Grants the peer what the handler has taken.
-    fn attend_to_content(&mut self, stream: &WaitingStream) {
+    fn grant_content(&mut self, stream: &WaitingStream) {
         let (now, channel) = (self.now(), &stream.channel);
         let wants_body = channel.wants_body();
         self.machine.set_awaited(stream.key, wants_body, now);
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Takes a flush of the handler: its head leaves now, its content in its turn.
-    fn attend_to_flush(&mut self, stream: &mut WaitingStream) -> Flow {
+    fn begin_flush(&mut self, stream: &mut WaitingStream) -> Flow {
         while stream.flush.is_none()
             && let Some(flush) = stream.channel.take_flush()
         {

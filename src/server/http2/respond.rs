@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::task::Context;
 
 use super::connection::{BROKEN_OFF, Connection};
-use super::ending::Flow;
 use super::handler;
 use crate::app::{Channel, Exchange, ExchangeTask, Outcome};
 use crate::error::HttpError;
 use crate::http2::{HEAD_BYTES_USUAL, ResponseStart, SendError, StreamKey};
 use crate::message::{HeaderValue, StatusCode, header};
+use crate::server::ending::Flow;
 
 /// How much output gathers before it is sent. 64 KiB, as in HTTP/1.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;

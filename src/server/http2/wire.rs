@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use squall_shards::Deadline;
 
-use super::ending::{Ending, Flow, peer_gone};
 use crate::app::Peer;
 use crate::memory::{self, OutOfMemory};
 #[cfg(feature = "rustls")]
 use crate::message::TlsInfo;
+use crate::server::ending::{Ending, Flow, peer_gone};
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use crate::transport::socket::Socket;

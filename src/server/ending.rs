@@ -2,21 +2,20 @@
 
 use std::io;
 
-use crate::http1::SendError;
 use crate::memory::OutOfMemory;
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Ending {
-    /// Between requests: close as soon as the peer has acknowledged all that was sent.
+pub(super) enum Ending {
+    /// Between requests of HTTP/1: close as soon as the peer has acknowledged all that was sent.
     Idle,
-    /// After a response: flush, half-close, and read until the peer has closed its half.
+    /// Flush, half-close, and read until the peer has closed its half.
     Close,
     /// After a 101: the exchange holds what takes the connection over.
     Upgrade,
     /// The first line is that of HTTP/2's preface; the input holds it.
     Http2,
-    /// In the middle of a response, or because the peer is too slow: close without a complete response.
+    /// In the middle of a response, because the peer is too slow, or because memory is short: close without the rest.
     Abort,
     /// The peer has reset the connection, or counts as gone: what is sent no longer arrives.
     PeerGone,
@@ -40,10 +39,4 @@ pub(super) fn peer_gone(error: io::Error) -> Ending {
         io::ErrorKind::InvalidData => Ending::Close,
         _ => Ending::PeerGone,
     }
-}
-
-/// Maps misuse of a response by the application, after its head has left, to an abort.
-pub(super) fn abort(error: SendError) -> Ending {
-    tracing::error!(%error, "could not complete the response; aborted the connection");
-    Ending::Abort
 }
