@@ -13,6 +13,10 @@ pub(crate) trait Settings: Default + 'static {
     /// Returns the settings that have a flag.
     fn all() -> Vec<Setting<Self>>;
 
+    /// Returns the names of all settings.
+    #[cfg(test)]
+    fn names() -> &'static [&'static str];
+
     /// Returns a sentence for each setting with an invalid value.
     fn flaws(&self) -> impl Iterator<Item = String> {
         let named = |setting: Setting<Self>| {
@@ -33,7 +37,7 @@ pub(crate) struct Setting<S> {
     pub(crate) default: Option<String>,
     pub(crate) read: fn(&mut S, &str) -> Result<(), String>,
     /// Returns why the value is invalid.
-    pub(crate) flaw: fn(&S) -> Option<&'static str>,
+    pub(crate) flaw: fn(&S) -> Option<String>,
 }
 
 impl<S> Setting<S> {
@@ -71,7 +75,7 @@ macro_rules! settings {
         $crate::settings::settings! { @setters $setters $field { $($declared)* } }
     };
     (@setters $setters:ident $field:ident {
-        $($(#[doc = $doc:literal])+ $([$Kind:ident])? $name:ident: $type:ty $(= $default:expr)?,)*
+        $($(#[doc = $doc:literal])+ $([$Kind:ty])? $name:ident: $type:ty $(= $default:expr)?,)*
     }) => {
         /// The setters of these settings, for a struct that holds them.
         #[allow(unused_macros, reason = "without the server, the holder is missing")]
@@ -92,7 +96,7 @@ macro_rules! settings {
     (
         $(#[$about:meta])*
         $visibility:vis struct $Settings:ident {
-            $($(#[doc = $doc:literal])+ $([$Kind:ident])? $name:ident: $type:ty $(= $default:expr)?,)*
+            $($(#[doc = $doc:literal])+ $([$Kind:ty])? $name:ident: $type:ty $(= $default:expr)?,)*
         }
     ) => {
         $(#[$about])*
@@ -123,6 +127,11 @@ macro_rules! settings {
                 let mut all = Vec::new();
                 $($crate::settings::flag!(all, $name, [$($Kind)?], $type, [$($default)?], [$($doc),+]);)*
                 all
+            }
+
+            #[cfg(test)]
+            fn names() -> &'static [&'static str] {
+                &[$(stringify!($name)),*]
             }
         }
     };
@@ -155,7 +164,7 @@ macro_rules! stored {
 /// Adds a setting to the table if it has a kind.
 macro_rules! flag {
     ($all:ident, $name:ident, [], $type:ty, [$($default:expr)?], $docs:tt) => {};
-    ($all:ident, $name:ident, [$Kind:ident], $type:ty, [$($default:expr)?], [$($doc:literal),+]) => {
+    ($all:ident, $name:ident, [$Kind:ty], $type:ty, [$($default:expr)?], [$($doc:literal),+]) => {
         $all.push($crate::settings::Setting {
             name: stringify!($name),
             docs: &[$($doc),+],
@@ -172,10 +181,10 @@ macro_rules! flag {
 }
 
 macro_rules! flaw {
-    ($value:expr, $Kind:ident, $type:ty, $default:expr) => {
+    ($value:expr, $Kind:ty, $type:ty, $default:expr) => {
         <$Kind as $crate::settings::Kind<$type>>::flaw(&$value)
     };
-    ($value:expr, $Kind:ident, $type:ty) => {
+    ($value:expr, $Kind:ty, $type:ty) => {
         $value.as_ref().and_then(<$Kind as $crate::settings::Kind<$type>>::flaw)
     };
 }
@@ -196,7 +205,7 @@ pub(crate) trait Kind<T> {
     }
 
     /// Returns why a value is invalid, as the rest of a sentence.
-    fn flaw(_: &T) -> Option<&'static str> {
+    fn flaw(_: &T) -> Option<String> {
         None
     }
 }
@@ -286,16 +295,26 @@ impl Kind<Duration> for Time {
     }
 }
 
-/// Declares kinds that read as another, and reject 0.
-macro_rules! positive {
-    ($($Positive:ident: $Kind:ident, $why:literal;)*) => {
-        $(
-            #[doc = concat!("A [`", stringify!($Kind), "`] of more than 0.")]
-            pub(crate) enum $Positive {}
+/// A [`Count`] of at least `LEAST`: less would refuse everything that it limits.
+pub(crate) enum CountFrom<const LEAST: u64> {}
 
-            impl<T: Default + PartialEq> Kind<T> for $Positive
+/// A [`Count`] of more than 0.
+pub(crate) type PositiveCount = CountFrom<1>;
+
+/// [`Bytes`] of at least `LEAST`: less would refuse everything that they limit.
+pub(crate) enum BytesFrom<const LEAST: u64> {}
+
+/// [`Bytes`] of more than 0.
+pub(crate) type PositiveBytes = BytesFrom<1>;
+
+/// Declares kinds that read as another, and reject less than `LEAST`.
+macro_rules! at_least {
+    ($($From:ident: $Kind:ident;)*) => {
+        $(
+            impl<T: Copy, const LEAST: u64> Kind<T> for $From<LEAST>
             where
                 $Kind: Kind<T>,
+                u64: TryFrom<T>,
             {
                 const VALUE_NAME: Option<&'static str> = <$Kind as Kind<T>>::VALUE_NAME;
 
@@ -307,23 +326,47 @@ macro_rules! positive {
                     $Kind::show(value)
                 }
 
-                fn flaw(value: &T) -> Option<&'static str> {
-                    (*value == T::default()).then_some($why)
+                fn flaw(value: &T) -> Option<String> {
+                    let is_less = u64::try_from(*value).is_ok_and(|value| value < LEAST);
+                    let least = match LEAST {
+                        1 => "more than 0".to_owned(),
+                        least => format!("at least {least}"),
+                    };
+                    is_less.then(|| format!("must be {least}; less would refuse everything that it limits"))
                 }
             }
         )*
     };
 }
 
-positive! {
-    PositiveCount: Count, "must be more than 0, or the server could serve no client";
-    PositiveBytes: Bytes, "must be more than 0, or the server would reject every request";
-    PositiveTime: Time, "must be more than 0, or every wait would end at once; for no limit in practice, set a week";
+at_least! {
+    CountFrom: Count;
+    BytesFrom: Bytes;
+}
+
+/// A [`Time`] of more than 0.
+pub(crate) enum PositiveTime {}
+
+impl Kind<Duration> for PositiveTime {
+    const VALUE_NAME: Option<&'static str> = <Time as Kind<Duration>>::VALUE_NAME;
+
+    fn read(text: &str) -> Result<Duration, String> {
+        Time::read(text)
+    }
+
+    fn show(value: &Duration) -> String {
+        Time::show(value)
+    }
+
+    fn flaw(value: &Duration) -> Option<String> {
+        let why = "must be more than 0, or every wait would end at once; for no limit in practice, set a week";
+        value.is_zero().then(|| why.to_owned())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Kind, Settings, Time};
+    use super::{Bytes, BytesFrom, Kind, Settings, Time};
     use std::time::Duration;
 
     super::settings! {
@@ -362,6 +405,17 @@ mod tests {
             .max_pages(9);
         assert_eq!(read, set);
         (bytes.read)(&mut read, "5G").unwrap_err();
+        assert_eq!(Example::names(), ["max_page_bytes", "page_timeout", "max_pages"]);
+    }
+
+    #[test]
+    fn a_value_below_the_least_is_refused_with_the_least() {
+        let flaw = <BytesFrom<256> as Kind<usize>>::flaw;
+        assert_eq!(flaw(&256), None);
+        assert!(flaw(&255).unwrap().starts_with("must be at least 256; "));
+        let flaw = <BytesFrom<1> as Kind<u8>>::flaw;
+        assert_eq!(flaw(&1), None);
+        assert!(flaw(&0).unwrap().starts_with("must be more than 0; "));
     }
 
     #[test]

@@ -65,6 +65,52 @@ fn an_invalid_setting_of_the_command_line_is_named_before_the_server_binds() {
 }
 
 #[test]
+fn a_limit_of_an_application_below_the_least_is_a_mistake_of_its_build() {
+    let application = || Application::new().max_part_head_bytes(63);
+    let server = Server::new(application).listen("127.0.0.1:0").shards(1);
+    let refused = server.stop_on_signals(false).run().unwrap_err().to_string();
+    assert!(
+        refused.contains("max_part_head_bytes (--max-part-head-bytes) must be at least 64"),
+        "{refused}"
+    );
+}
+
+/// The least values of `--help` work: the smallest request of each kind is answered.
+#[test]
+fn a_server_with_the_least_limits_answers_the_smallest_requests() {
+    async fn read(cx: &mut Context) -> Result<String> {
+        Ok(cx.body().await?.len().to_string())
+    }
+    async fn title(form: MultipartForm) -> Result<String> {
+        Ok(form.field("a").unwrap_or_default().to_owned())
+    }
+    let application = || {
+        Application::new()
+            .get("/", async |_: &mut Context| "ok")
+            .post("/", read)
+            .post("/form", title)
+    };
+    let start = |flags: &[&str]| Running::serve(Server::from_options(arguments(flags).squall, application));
+    let server = start(&[
+        "--max-header-bytes=256",
+        "--max-header-name-bytes=4",
+        "--max-header-count=1",
+        "--max-target-bytes=1",
+        "--max-connections=1",
+        "--max-unsent-bytes=1",
+    ]);
+    server.get("/").expect(200, b"ok").unwrap();
+    let server = start(&["--max-trailer-bytes=2", "--max-part-head-bytes=64"]);
+    let chunked = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let answer = |request: &[u8]| server.connection().exchange(request, "POST").unwrap();
+    answer(chunked).expect(200, b"1").unwrap();
+    let content = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n";
+    let head = "POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b";
+    let form = format!("{head}\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+    answer(form.as_bytes()).expect(200, b"x").unwrap();
+}
+
+#[test]
 fn a_setter_after_the_command_line_overrides_its_flag() {
     let application = || Application::new().get("/", async |_: &mut Context| "ok");
     let server = Server::from_options(arguments(&["--max-header-count=1"]).squall, application);

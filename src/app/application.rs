@@ -14,6 +14,7 @@ use super::routing::router::{HostGroup, Router};
 use super::routing::routes::{Routes, routing_methods};
 use super::shared::{Shared, StateEntry};
 use crate::error::Result;
+use crate::settings::Settings as _;
 
 /// The routes, middleware, state and settings that a shard serves (Tornado's class of this name).
 ///
@@ -137,6 +138,7 @@ impl Application {
     /// handlers for one method, names and state added twice, [flaws](Middleware::flaw) of middleware.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
+        problems.extend(self.limits.flaws());
         let error_pages = self.routes.own_error_pages().clone();
         let mut groups = Vec::new();
         let mut static_routes = Vec::new();

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::settings::{Bytes, Count, PositiveBytes, PositiveCount, PositiveTime, Time, settings};
+use crate::settings::{Bytes, BytesFrom, Count, PositiveBytes, PositiveCount, PositiveTime, Time, settings};
 
 settings! {
     /// Limits on the size and the pace of requests; all connections of a shard share one value.
@@ -10,16 +10,18 @@ settings! {
     pub struct Limits, set by http1_setters through http1 {
         /// Most bytes in a request head; more are answered 431.
         ///
-        /// Counted from the method to the empty line inclusive. 32 KiB: nginx's `4 × 8 KiB`.
-        [PositiveBytes] max_header_bytes: usize = 32 * 1024,
+        /// Counted from the method to the empty line inclusive. 32 KiB: nginx's `4 × 8 KiB`. At least 256: the shortest head
+        /// of HTTP/2 counts 170, without any field of its own.
+        [BytesFrom<256>] max_header_bytes: usize = 32 * 1024,
         /// Most field lines in a request head; more are answered 431.
         ///
         /// 100: the limit of hyper and Cowboy.
         [PositiveCount] max_header_count: usize = 100,
         /// Most bytes in a field name; more are answered 431.
         ///
-        /// It applies to trailer fields too. 256: four times Cowboy's limit, and far above every name in use.
-        [PositiveBytes] max_header_name_bytes: usize = 256,
+        /// It applies to trailer fields too. 256: four times Cowboy's limit, and far above every name in use. At least 4,
+        /// because every request of HTTP/1.1 has the field `Host`.
+        [BytesFrom<4>] max_header_name_bytes: usize = 256,
         /// Most bytes in a request-target; more are answered 414.
         ///
         /// 8 KiB: RFC 9112 §3 recommends at least 8000 for the whole line.
@@ -31,8 +33,8 @@ settings! {
         [Bytes] max_chunk_extension_bytes: usize = 4 * 1024,
         /// Most bytes in a trailer section; more are answered 431.
         ///
-        /// Line ends count. 16 KiB: hyper's limit.
-        [Bytes] max_trailer_bytes: usize = 16 * 1024,
+        /// Line ends count. 16 KiB: hyper's limit. At least 2, the line end of a section without fields.
+        [BytesFrom<2>] max_trailer_bytes: usize = 16 * 1024,
         /// Most trailer fields in a request; more are answered 431.
         ///
         /// The default is 64.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::settings::{PositiveBytes, PositiveCount, Switch, settings};
+use crate::settings::{BytesFrom, PositiveCount, Switch, settings};
 
 settings! {
     /// The limits that an operator sets for HTTP/2 alone; those of HTTP/1.1 that concern both have the same flags.
@@ -15,8 +15,9 @@ settings! {
         [PositiveCount] max_concurrent_streams: u32 = 100,
         /// Most bytes of content that an HTTP/2 connection may send ahead of its handlers.
         ///
-        /// 8 MiB. A stream starts with 64 KiB and a connection with 1 MiB; both grow while handlers keep up.
-        [PositiveBytes] max_receive_window: usize = 8 * 1024 * 1024,
+        /// 8 MiB. A stream starts with 64 KiB and a connection with 1 MiB; both grow while handlers keep up. So 1 MiB is the
+        /// least.
+        [BytesFrom<{ 1 << 20 }>] max_receive_window: usize = 8 * 1024 * 1024,
         /// Lets clients open WebSockets over HTTP/2 (RFC 8441), many of them on one connection.
         ///
         /// Off by default: a browser then opens a connection of HTTP/1.1 for each. It has no effect on an application

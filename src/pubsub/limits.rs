@@ -1,6 +1,6 @@
 //! Every bound on what subscribers can cost a shard, with its default and the reason for it.
 
-use crate::settings::{Bytes, Count, settings};
+use crate::settings::{Bytes, BytesFrom, PositiveCount, settings};
 
 /// Weight of a waiting message in addition to its bytes: its queue entry, its share of the batch, and the allocator's
 /// overhead.
@@ -27,19 +27,19 @@ settings! {
     /// Bounds on one shard's subscribers, their subscriptions and their waiting messages.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Limits, set by pubsub_setters through pubsub {
-        /// Most subscribers for each shard.
+        /// Most subscribers for each shard; further ones cannot subscribe.
         ///
         /// 262,144: more than a shard's socket table holds.
-        max_subscribers: u32 = 1 << 18,
+        [PositiveCount] max_subscribers: u32 = 1 << 18,
         /// Most topics and patterns for each subscriber; further subscriptions fail.
         ///
         /// 128: Centrifugo's limit, and a search through them stays within a few cache lines. A client that follows more
         /// topics uses a wildcard.
-        [Count] max_subscriptions: usize = 128,
-        /// Most topics and patterns with subscribers for each shard.
+        [PositiveCount] max_subscriptions: usize = 128,
+        /// Most topics and patterns with subscribers for each shard; subscriptions to further ones fail.
         ///
         /// 262,144: at about 250 bytes each, 64 MiB.
-        max_topics: usize = 1 << 18,
+        [PositiveCount] max_topics: usize = 1 << 18,
         /// Most bytes queued for each subscriber; beyond them its topics' slow-consumer policies apply.
         ///
         /// A message counts [`MESSAGE_OVERHEAD_BYTES`](crate::pubsub::MESSAGE_OVERHEAD_BYTES) more than it has. An empty
@@ -52,7 +52,8 @@ settings! {
         [Bytes] low_queue_bytes: usize = 64 * 1024,
         /// Most bytes queued for all subscribers of a shard; beyond them the shard queues no message.
         ///
-        /// From three quarters of it on, each queue is limited to `low_queue_bytes`. 256 MiB: a thousand full queues.
-        [Bytes] max_shard_queue_bytes: usize = 256 * 1024 * 1024,
+        /// From three quarters of it on, each queue is limited to `low_queue_bytes`. 256 MiB: a thousand full queues. At least
+        /// 16 KiB, one batch of messages.
+        [BytesFrom<{ BATCH_BYTES_MAX as u64 }>] max_shard_queue_bytes: usize = 256 * 1024 * 1024,
     }
 }

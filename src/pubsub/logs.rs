@@ -19,7 +19,7 @@ use super::position::{Position, Start};
 use super::publication::Publication;
 use super::rules::HistoryLimits;
 use super::topic::Topic;
-use crate::settings::{Bytes, settings};
+use crate::settings::{Bytes, PositiveCount, Time, settings};
 
 /// Most topics that one [`expire`](Logs::expire) visits: well below a millisecond of work.
 pub const EXPIRE_TOPICS_MAX: usize = 256;
@@ -35,15 +35,15 @@ settings! {
         /// Most topics with a history for each shard; beyond them a long idle one is removed.
         ///
         /// 65,536: without messages, about 20 MiB.
-        max_histories: usize = 1 << 16,
+        [PositiveCount] max_histories: usize = 1 << 16,
         /// Most bytes of topic history for each shard; beyond them the shard drops the oldest messages.
         ///
         /// Counted like [`Log::bytes`](crate::pubsub::Log::bytes); a topic whose message finds no room drops its retained messages. 256 MiB.
         [Bytes] max_history_bytes: usize = 256 * 1024 * 1024,
-        /// How long a topic without messages keeps its numbering.
+        /// Longest time that a topic without messages keeps its numbering.
         ///
         /// One hour: far longer than the default age of a message.
-        history_timeout: Duration = Duration::from_secs(3600),
+        [Time] history_timeout: Duration = Duration::from_secs(3600),
     }
 }
 

@@ -16,18 +16,18 @@ settings! {
         ///
         /// Empty ones count. 1024: a peer that cuts finer does so to cause work (CVE-2026-42786).
         [PositiveCount] max_fragments: u32 = 1024,
-        /// Most pongs queued for a peer that does not read; beyond them the oldest is dropped.
+        /// Most pongs queued for a WebSocket peer that does not read; beyond them the oldest is dropped.
         ///
         /// Only the latest ping needs an answer (RFC 6455 §5.5.3). 16: some peers send 10 pings and wait for 10 pongs.
-        max_queued_pongs: u8 = 16,
-        /// Most pings between two sent pongs; more close the socket with 1008.
+        [PositiveCount] max_queued_pongs: u8 = 16,
+        /// Most pings of a WebSocket peer between two sent pongs; more close the socket with 1008.
         ///
         /// 1024: a peer with more unread pongs is an attack (`docs/threats.md#ping-flood`; CVE-2019-9512 for HTTP/2).
-        max_unread_pings: u16 = 1024,
-        /// Longest time in which the peer must answer a close frame.
+        [PositiveCount] max_unread_pings: u16 = 1024,
+        /// Longest time for a WebSocket peer to answer a close frame; then the server aborts the connection.
         ///
         /// A server must then also close the transport. 5 s: Tornado's.
-        close_timeout: Duration = Duration::from_secs(5),
+        [PositiveTime] close_timeout: Duration = Duration::from_secs(5),
         /// Pings a WebSocket peer that has been silent for this long; 0 turns pings off.
         ///
         /// 25 s: some proxies drop a quiet connection after 30 s.

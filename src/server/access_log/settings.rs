@@ -96,10 +96,8 @@ impl Kind<PathBuf> for FileName {
         Ok(text.into())
     }
 
-    fn flaw(value: &PathBuf) -> Option<&'static str> {
-        value
-            .as_os_str()
-            .is_empty()
-            .then_some("must name a file, or - for standard output")
+    fn flaw(value: &PathBuf) -> Option<String> {
+        let is_empty = value.as_os_str().is_empty();
+        is_empty.then(|| "must name a file, or - for standard output".to_owned())
     }
 }

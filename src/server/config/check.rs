@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{OwnSettings, ServerConfig};
+use crate::app;
 use crate::settings::Settings as _;
 
 /// The invalid settings of a server, one sentence each.
@@ -20,6 +21,8 @@ impl ServerConfig {
         let flaws = flaws.chain(self.websocket.flaws()).chain(self.write.flaws());
         let flaws = flaws.chain(self.pubsub.flaws()).chain(self.histories.flaws());
         let flaws = flaws.chain(self.access_log.flaws()).chain(self.tls_flags.flaws());
+        let application = self.application_limits(app::Limits::default());
+        let flaws = flaws.chain(application.iter().flat_map(app::Limits::flaws));
         let flaws = flaws.chain(self.own.missing_feature());
         let flaws: Vec<String> = flaws.chain(self.tls_flags.conflict().map(str::to_owned)).collect();
         if flaws.is_empty() {

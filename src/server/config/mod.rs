@@ -4,7 +4,7 @@ pub(in crate::server) mod check;
 pub(in crate::server) mod options;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -94,15 +94,15 @@ settings! {
         /// The watermarks are percentages of it. Counted are touched pages and granted bytes, but not pages of files. A
         /// start with less than 8 MiB and 14 MiB for each shard fails.
         [PositiveBytes] max_memory_bytes: u64,
-        /// Percentages of that memory at which a shard closes idle connections early, closes connections after a
+        /// Percentages of the available memory at which a shard closes idle connections early, closes connections after a
         /// response, answers 503, and refuses memory.
         [List] memory_watermarks: MemoryWatermarks = MemoryWatermarks::default(),
         /// Most unsent bytes the kernel buffers for each TCP connection; further output waits in the server.
         ///
         /// Bytes on their way to the peer do not count. 128 KiB: what a fast peer is sent in one turn. The kernel's own
         /// bound is 4 MiB for each peer that stops reading; the slow-consumer policies of topics would apply only after
-        /// those.
-        [Bytes] max_unsent_bytes: u32 = 128 * 1024,
+        /// those. At least 1: the kernel takes 0 for its own bound.
+        [PositiveBytes] max_unsent_bytes: u32 = 128 * 1024,
         /// Most bytes of static files that each shard keeps in memory; with 0 it reads them for each request.
         ///
         /// 8 MiB: the pages, styles and scripts of a site. The shard asks the kernel for each request whether the file has
@@ -162,10 +162,10 @@ settings! {
         ///
         /// Name one for a program with features: they leave no trace in it.
         [Text] reload_command: String,
-        /// Reads the templates of pages that name their files anew for each page; for development only.
+        /// Reads template files anew for each page; for development only.
         ///
-        /// Off by default. It needs the feature `reload`. The files are those of the folder `templates`, or of the one that
-        /// the application names. A change of a template then needs no rebuild.
+        /// Off by default. It needs the feature `reload`. The files are those that pages name, in the folder `templates` or in
+        /// the one that the application names. A change of a template then needs no rebuild.
         [Switch] autoreload_templates: bool = false,
         /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
         /// separated by commas.
@@ -215,14 +215,15 @@ impl Kind<MemoryWatermarks> for List {
         value.to_string()
     }
 
-    fn flaw(value: &MemoryWatermarks) -> Option<&'static str> {
-        if !value.are_ascending() {
-            Some("must be four percentages in ascending order, at most 100")
+    fn flaw(value: &MemoryWatermarks) -> Option<String> {
+        let why = if !value.are_ascending() {
+            "must be four percentages in ascending order, at most 100"
         } else if value.refuse_requests == 0 {
-            Some("must have a third percentage of more than 0, or the server would reject every request")
+            "must have a third percentage of more than 0, or the server would reject every request"
         } else {
-            None
-        }
+            return None;
+        };
+        Some(why.to_owned())
     }
 }
 
@@ -259,8 +260,8 @@ impl Kind<u32> for Mode {
         format!("{value:04o}")
     }
 
-    fn flaw(value: &u32) -> Option<&'static str> {
-        (*value > 0o777).then_some("must be at most 0777: the permissions of owner, group and others")
+    fn flaw(value: &u32) -> Option<String> {
+        (*value > 0o777).then(|| "must be at most 0777: the permissions of owner, group and others".to_owned())
     }
 }
 
@@ -402,7 +403,7 @@ impl fmt::Display for InvalidListenAddress {
         let text = &self.0;
         if let Some((name, port)) = text.rsplit_once(':')
             && is_host_name(name)
-            && parse_digits::<u16>(port.as_bytes()).is_some()
+            && is_port(port)
         {
             return write!(
                 formatter,
@@ -410,12 +411,61 @@ impl fmt::Display for InvalidListenAddress {
                  :{port} for every address"
             );
         }
-        write!(
-            formatter,
-            "could not read the listen address {text:?}: its form is unknown; give 127.0.0.1:8888, [::1]:8888, :8888, \
-             https://127.0.0.1:8443, unix:/path or systemd"
-        )
+        write!(formatter, "could not read the listen address {text:?}: ")?;
+        match cure(text) {
+            Some((why, instead)) => write!(formatter, "{why}; give {instead}"),
+            None => formatter.write_str(
+                "its form is unknown; give 127.0.0.1:8888, [::1]:8888, :8888, https://127.0.0.1:8443, unix:/path or \
+                 systemd",
+            ),
+        }
     }
+}
+
+/// Returns what is wrong with an address that cannot be read, and what was probably meant.
+fn cure(text: &str) -> Option<(&'static str, String)> {
+    const NO_PORT: &str = "the port is missing";
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if text == "unix" || text == "unix:" {
+        Some(("the path is missing", "unix:/run/app.sock".to_owned()))
+    } else if text.starts_with('/') || text.starts_with("./") {
+        Some(("a path is a Unix socket", format!("unix:{text}")))
+    } else if let Some(address) = text.strip_suffix('/') {
+        Some(("an address to listen on has no path", address.to_owned()))
+    } else if is_port(text) {
+        Some((
+            "the address is missing",
+            format!(":{text} for every IPv4 address, or 127.0.0.1:{text}"),
+        ))
+    } else if text.parse::<Ipv6Addr>().is_ok() {
+        Some((NO_PORT, format!("[{text}]:8888; an IPv6 address stands in brackets")))
+    } else if text == "localhost" || text.parse::<Ipv4Addr>().is_ok() || is_bracketed(text) {
+        Some((NO_PORT, format!("{text}:8888")))
+    } else if host == "*" && is_port(port) {
+        Some((
+            "an asterisk cannot be bound",
+            format!(":{port} for every IPv4 address, or [::]:{port} for every IPv6 address"),
+        ))
+    } else if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !is_port(port) {
+        Some(("the port is too large", "one up to 65535".to_owned()))
+    } else if is_host_name(text) {
+        Some((
+            "a server listens on addresses, not on names",
+            "the IP address with a port, or :8888 for every address".to_owned(),
+        ))
+    } else {
+        None
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    parse_digits::<u16>(text.as_bytes()).is_some()
+}
+
+/// Whether a text is an IPv6 address in brackets.
+fn is_bracketed(text: &str) -> bool {
+    let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 impl std::error::Error for InvalidListenAddress {}
@@ -459,10 +509,25 @@ mod tests {
     }
 
     #[test]
-    fn the_error_quotes_the_invalid_address() {
-        for text in ["", "8888", "127.0.0.1", "127.0.0.1:99999", "unix:"] {
-            let error = text.parse::<ListenAddress>().unwrap_err();
-            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+    fn the_error_quotes_the_invalid_address_and_names_what_was_probably_meant() {
+        for (text, instead) in [
+            ("", "127.0.0.1:8888, [::1]:8888"),
+            ("8888", "give :8888 for every IPv4 address"),
+            ("localhost", "the port is missing; give localhost:8888"),
+            ("127.0.0.1", "the port is missing; give 127.0.0.1:8888"),
+            ("::1", "give [::1]:8888; an IPv6 address stands in brackets"),
+            ("[::1]", "the port is missing; give [::1]:8888"),
+            ("*:80", "give :80 for every IPv4 address, or [::]:80"),
+            ("127.0.0.1:99999", "the port is too large; give one up to 65535"),
+            ("localhost:8888/", "give localhost:8888"),
+            ("unix:", "the path is missing; give unix:/run/app.sock"),
+            ("/run/app.sock", "give unix:/run/app.sock"),
+            ("example.org", "not on names; give the IP address with a port"),
+            ("127.0.0.1:http", "127.0.0.1:8888, [::1]:8888"),
+        ] {
+            let error = text.parse::<ListenAddress>().unwrap_err().to_string();
+            let quoted = format!("could not read the listen address {text:?}: ");
+            assert!(error.starts_with(&quoted) && error.contains(instead), "{error}");
         }
     }
 

@@ -265,8 +265,10 @@ impl Logging {
 
 #[cfg(test)]
 mod tests {
-    use super::{CommandLine, ServerConfig};
+    use super::{AccessLogSettings, CommandLine, LogLimits, OwnSettings, ServerConfig, TlsSettings, WriteLimits};
     use crate::app::Limits;
+    use crate::settings::Settings as _;
+    use crate::{http1, http2, pubsub, websocket};
     use clap::{CommandFactory as _, Parser as _};
     use std::time::Duration;
 
@@ -338,6 +340,8 @@ mod tests {
             "--body-rate-grace",
             "--write-timeout",
             "--ping-timeout",
+            "--close-timeout",
+            "--handshake-timeout",
         ] {
             let refusal = check(flag, "0").unwrap_err();
             assert!(refusal.contains(&format!("({flag}) must be more than 0")), "{refusal}");
@@ -349,25 +353,74 @@ mod tests {
             "--linger-timeout",
             "--shutdown-timeout",
             "--write-rate-grace",
+            "--history-timeout",
         ] {
             assert_eq!(check(flag, "0"), Ok(()), "{flag}");
         }
     }
 
+    /// With less than the least, a limit would refuse everything that it limits.
     #[test]
-    fn a_limit_of_zero_that_would_refuse_every_request_is_refused() {
-        for flag in [
-            "--max-connections",
-            "--max-target-bytes",
-            "--max-header-bytes",
-            "--max-header-count",
-            "--max-header-name-bytes",
-            "--max-fragments",
+    fn a_limit_below_the_least_that_works_is_refused_with_the_least() {
+        for (flag, least) in [
+            ("--max-connections", 1),
+            ("--max-target-bytes", 1),
+            ("--max-header-bytes", 256),
+            ("--max-header-count", 1),
+            ("--max-header-name-bytes", 4),
+            ("--max-trailer-bytes", 2),
+            ("--max-part-head-bytes", 64),
+            ("--max-inflation-ratio", 1),
+            ("--max-rate-limit-keys", 1),
+            ("--max-concurrent-streams", 1),
+            ("--max-receive-window", 1 << 20),
+            ("--max-fragments", 1),
+            ("--max-queued-pongs", 1),
+            ("--max-unread-pings", 1),
+            ("--max-subscribers", 1),
+            ("--max-subscriptions", 1),
+            ("--max-topics", 1),
+            ("--max-histories", 1),
+            ("--max-shard-queue-bytes", 16 * 1024),
+            ("--max-unsent-bytes", 1),
+            ("--max-memory-bytes", 1),
         ] {
-            let refusal = check(flag, "0").unwrap_err();
-            assert!(refusal.contains(&format!("({flag}) must be more than 0")), "{refusal}");
-            assert_eq!(check(flag, "1"), Ok(()), "{flag}");
+            let refusal = check(flag, &(least - 1).to_string()).unwrap_err();
+            let must = match least {
+                1 => "more than 0".to_owned(),
+                least => format!("at least {least}"),
+            };
+            assert!(refusal.contains(&format!("({flag}) must be {must}")), "{refusal}");
+            assert_eq!(check(flag, &least.to_string()), Ok(()), "{flag}");
         }
+    }
+
+    /// Settings that only a program sets, because they do not concern its operator.
+    const WITHOUT_FLAG: [&str; 1] = ["stop_on_signals"];
+
+    #[test]
+    fn every_setting_has_a_flag_of_its_name() {
+        let command = CommandLine::command();
+        let flags: Vec<&str> = command
+            .get_arguments()
+            .filter_map(|argument| argument.get_long())
+            .collect();
+        let settings = [
+            OwnSettings::names(),
+            TlsSettings::names(),
+            Limits::names(),
+            http1::Limits::names(),
+            http2::Settings::names(),
+            WriteLimits::names(),
+            websocket::Limits::names(),
+            pubsub::Limits::names(),
+            LogLimits::names(),
+            AccessLogSettings::names(),
+        ];
+        let has_flag = |name: &&&str| flags.contains(&name.replace('_', "-").as_str());
+        let settings = settings.into_iter().flatten();
+        let without: Vec<&str> = settings.filter(|name| !has_flag(name)).copied().collect();
+        assert_eq!(without, WITHOUT_FLAG);
     }
 
     #[test]

@@ -46,12 +46,9 @@ impl Kind<Vec<PathBuf>> for Files {
         Ok(text.split(',').map(|path| path.trim().into()).collect())
     }
 
-    fn flaw(value: &Vec<PathBuf>) -> Option<&'static str> {
-        let is_empty = |path: &PathBuf| path.as_os_str().is_empty();
-        value
-            .iter()
-            .any(is_empty)
-            .then_some("must be paths of files with commas between them")
+    fn flaw(value: &Vec<PathBuf>) -> Option<String> {
+        let has_empty = value.iter().any(|path| path.as_os_str().is_empty());
+        has_empty.then(|| "must be paths of files with commas between them".to_owned())
     }
 }
 
