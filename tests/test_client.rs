@@ -139,7 +139,18 @@ fn a_rejected_websocket_is_an_error_with_the_status() {
     let mut echo = client.get("/private").header("x-user", "Ada").websocket().unwrap();
     echo.send("hello").unwrap();
     assert_eq!(echo.receive().unwrap(), "hello".into());
-    assert_eq!(client.websocket("/shard").unwrap_err().status(), 200);
+    let plain = client.websocket("/shard").unwrap_err();
+    assert_eq!(plain.status(), 200);
+    assert_eq!(
+        plain.to_string(),
+        "could not open the WebSocket: the route answered 200 OK instead of switching protocols; add the route with \
+         Application::websocket"
+    );
+    let unknown = client.websocket("/none").unwrap_err().to_string();
+    assert!(
+        unknown.ends_with("answered 404 Not Found instead of switching protocols; no route has this path"),
+        "{unknown}"
+    );
 }
 
 #[test]
@@ -396,15 +407,56 @@ fn a_call_that_the_application_does_not_answer_ends_with_the_timeout() {
 #[test]
 fn a_request_that_cannot_be_sent_is_an_error() {
     let client = TestClient::new(application).unwrap();
-    for request in [
-        client.get("/with a space"),
-        client.get(""),
-        client.get("/shard").header("x-a", "b\r\nx-c: d"),
-        client.get("/shard").header("a b", "c"),
+    for (request, why) in [
+        (client.get("/with a space"), "percent-encode it"),
+        (client.get(""), "does not begin with a slash; write `/`"),
+        (client.get("shard"), "does not begin with a slash; write `/shard`"),
+        (client.get("shard?a=http:"), "does not begin with a slash"),
+        (client.get("shard").http2(), "does not begin with a slash"),
+        (
+            client.get("/shard").header("x-a", "b\r\nx-c: d"),
+            "a byte that HTTP forbids",
+        ),
+        (client.get("/shard").header("a b", "c"), "a byte that HTTP forbids"),
+        (
+            client.post("/shard").form_file("a", "b", "c\r\nd", "e"),
+            "the media type \"c\\r\\nd\"",
+        ),
     ] {
         let error = request.send().unwrap_err().to_string();
-        assert!(error.starts_with("could not send the request: "), "{error}");
+        assert!(
+            error.starts_with("could not send the request: ") && error.contains(why),
+            "{error}"
+        );
     }
+    let error = client.websocket("shard").unwrap_err().to_string();
+    assert!(error.contains("write `/shard`"), "{error}");
+}
+
+/// Fields and files arrive as from a browser, over both protocols.
+#[test]
+fn a_multipart_form_arrives_with_its_fields_and_files() {
+    async fn upload(form: MultipartForm) -> Result<String> {
+        let fields: Vec<_> = form.fields().map(|(name, value)| format!("{name}={value}")).collect();
+        let file = form.file("photo").or_status(400)?;
+        let (name, media_type) = (file.file_name(), file.content_type().unwrap_or_default());
+        Ok(format!("{} {name} {media_type} {}", fields.join("&"), file.len()))
+    }
+    let client = TestClient::new(|| Application::new().post("/upload", upload)).unwrap();
+    let request = || {
+        let request = client.post("/upload").form_field("title", "Two \"cats\"");
+        let request = request.form_field("tag", "a").form_field("tag", "b");
+        request.form_file("photo", "cat \"1\".png", "image/png", vec![7; 10_000])
+    };
+    for request in [request(), request().http2()] {
+        let response = request.send().unwrap();
+        assert_eq!(
+            response.text(),
+            "title=Two \"cats\"&tag=a&tag=b cat \"1\".png image/png 10000"
+        );
+    }
+    // Content that is set later replaces the form.
+    assert_eq!(request().body("title=x").send().unwrap().status(), 415);
 }
 
 #[test]

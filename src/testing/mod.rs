@@ -35,7 +35,7 @@
 //! | step | file |
 //! |---|---|
 //! | start the server, open connections | `client`, `connector`; `src/server/in_process.rs` |
-//! | write a request | `request` |
+//! | write a request | `request`, `multipart` |
 //! | send and receive bytes, with a timeout | `wire` |
 //! | read a response | `response`, `content` |
 //! | speak HTTP/2 | `http2` |
@@ -46,6 +46,7 @@ mod connector;
 mod content;
 mod event_stream;
 mod http2;
+mod multipart;
 mod request;
 mod response;
 mod websocket;

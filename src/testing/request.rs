@@ -11,6 +11,7 @@ use squall_shards::ShardId;
 use super::connector::Connector;
 use super::event_stream::TestEventStream;
 use super::http2::{self, Http2Request};
+use super::multipart::{FormPart, FormParts};
 use super::response::TestResponse;
 use super::websocket::TestWebSocket;
 use crate::app::Peer;
@@ -41,19 +42,15 @@ enum RequestBody {
     None,
     Whole(Vec<u8>),
     Chunks(Vec<Vec<u8>>),
+    Multipart(FormParts),
 }
 
 impl<'a> TestRequest<'a> {
     pub(super) fn new(connector: &'a Connector, method: Method, target: &str) -> Self {
         let mut headers = Headers::new();
         headers.set(header::HOST, HeaderValue::from_static("localhost"));
-        let is_sendable = !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic());
-        let invalid = (!is_sendable).then(|| {
-            Error::new(format!(
-                "could not send the request: the target `{target}` is empty, or has a character that URLs encode; \
-                 percent-encode it"
-            ))
-        });
+        let invalid = invalid_target(target)
+            .map(|why| Error::new(format!("could not send the request: the target `{target}` {why}")));
         Self {
             connector,
             method,
@@ -106,6 +103,42 @@ impl<'a> TestRequest<'a> {
     /// The sending call returns the error of a value that does not encode, such as one with nested structs.
     pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.encoded("application/x-www-form-urlencoded", serde_html_form::to_string(value))
+    }
+
+    /// Adds a field to a multipart form, which becomes the content.
+    ///
+    /// The value is sent unchanged. [`form_file`](Self::form_file) adds to the same form.
+    pub fn form_field(self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.form_part(FormPart {
+            name: name.to_owned(),
+            file: None,
+            content: value.into(),
+        })
+    }
+
+    /// Adds a file to a multipart form, which becomes the content: the name of its field, its own name, its media type
+    /// and its bytes.
+    pub fn form_file(self, name: &str, file_name: &str, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
+        if HeaderValue::from_str(media_type).is_err() {
+            return self.reject(Error::new(format!(
+                "could not send the request: the media type {media_type:?} has a character that fields forbid; remove it"
+            )));
+        }
+        self.form_part(FormPart {
+            name: name.to_owned(),
+            file: Some((file_name.to_owned(), media_type.to_owned())),
+            content: content.into(),
+        })
+    }
+
+    fn form_part(mut self, part: FormPart) -> Self {
+        if !matches!(self.body, RequestBody::Multipart(_)) {
+            self.body = RequestBody::Multipart(FormParts::default());
+        }
+        if let RequestBody::Multipart(form) = &mut self.body {
+            form.push(part);
+        }
+        self
     }
 
     /// Sets the content, sent with its length.
@@ -164,13 +197,11 @@ impl<'a> TestRequest<'a> {
     }
 
     fn send_http2(mut self) -> Result<TestResponse> {
-        if let Some(invalid) = self.invalid.take() {
-            return Err(invalid);
-        }
+        self.complete()?;
         let content = match &self.body {
-            RequestBody::None => Vec::new(),
             RequestBody::Whole(content) => content.clone(),
             RequestBody::Chunks(chunks) => chunks.concat(),
+            RequestBody::None | RequestBody::Multipart(_) => Vec::new(),
         };
         let request = Http2Request {
             method: &self.method,
@@ -227,11 +258,23 @@ impl<'a> TestRequest<'a> {
         self
     }
 
-    /// Returns the bytes of the request.
-    fn bytes(&mut self) -> Result<Vec<u8>> {
+    /// Encodes a multipart form; or returns why the request cannot be sent.
+    fn complete(&mut self) -> Result {
         if let Some(invalid) = self.invalid.take() {
             return Err(invalid);
         }
+        if let RequestBody::Multipart(form) = &self.body {
+            let (media_type, content) = form.encode();
+            self.headers
+                .set(header::CONTENT_TYPE, HeaderValue::from_str(&media_type)?);
+            self.body = RequestBody::Whole(content);
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes of the request.
+    fn bytes(&mut self) -> Result<Vec<u8>> {
+        self.complete()?;
         let chunks = match std::mem::replace(&mut self.body, RequestBody::None) {
             RequestBody::None if self.trailers.is_empty() => return self.head_then(&[]),
             RequestBody::Whole(content) if self.trailers.is_empty() => {
@@ -241,7 +284,7 @@ impl<'a> TestRequest<'a> {
                 }
                 return self.head_then(&content);
             }
-            RequestBody::None => Vec::new(),
+            RequestBody::None | RequestBody::Multipart(_) => Vec::new(),
             RequestBody::Whole(content) => vec![content],
             RequestBody::Chunks(chunks) => chunks,
         };
@@ -268,6 +311,19 @@ impl<'a> TestRequest<'a> {
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(content);
         Ok(bytes)
+    }
+}
+
+/// Returns why a target cannot be sent.
+fn invalid_target(target: &str) -> Option<String> {
+    // The absolute form names another host, as a request to a proxy does.
+    let is_absolute = target.contains("://");
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some("has a character that URLs encode; percent-encode it".to_owned())
+    } else if target.starts_with('/') || target == "*" || is_absolute {
+        None
+    } else {
+        Some(format!("does not begin with a slash; write `/{target}`"))
     }
 }
 

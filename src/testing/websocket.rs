@@ -3,12 +3,12 @@
 use std::fmt;
 use std::rc::Rc;
 
-use http::header;
+use http::{StatusCode, header};
 use squall_shards::clock;
 
 use super::response::read_head;
 use super::wire::Wire;
-use crate::error::{Error, Result};
+use crate::error::{Error, HttpError, Result};
 use crate::message::Headers;
 use crate::websocket::{
     ClientHandshake, ClientHandshakeError, CloseCode, CloseFrame, Connection, Deflaters, Event, Limits, Message,
@@ -57,7 +57,7 @@ impl TestWebSocket {
         let head = wire.exchange(request, read_head)?;
         let deflaters = Deflaters::default();
         let agreement = handshake.check(&head, &deflaters).map_err(|error| match error {
-            ClientHandshakeError::Status(status) => Error::from(error).with_status(status),
+            ClientHandshakeError::Status(status) => not_switched(status),
             error => error.into(),
         })?;
         let limits = Limits {
@@ -157,6 +157,18 @@ impl TestWebSocket {
             }
         }
     }
+}
+
+/// Makes the error of a response that does not switch protocols.
+fn not_switched(status: StatusCode) -> Error {
+    let cure = match status {
+        status if status.is_success() => "; add the route with Application::websocket",
+        StatusCode::NOT_FOUND => "; no route has this path",
+        _ => "",
+    };
+    let text =
+        format!("could not open the WebSocket: the route answered {status} instead of switching protocols{cure}");
+    HttpError::new(status).with_message(text).into()
 }
 
 impl fmt::Debug for TestWebSocket {

@@ -36,9 +36,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// }
 ///
 /// # let client = TestClient::new(|| Application::new().post("/", receive))?;
-/// # let content = "--b\r\nContent-Disposition: form-data; name=title\r\n\r\nMe\r\n--b\r\n\
-/// #     Content-Disposition: form-data; name=photo; filename=me.png\r\n\r\nhello\r\n--b--";
-/// # let request = client.post("/").header("content-type", "multipart/form-data; boundary=b").body(content);
+/// # let request = client.post("/").form_field("title", "Me");
+/// # let request = request.form_file("photo", "me.png", "image/png", "hello");
 /// # assert_eq!(request.send()?.text(), "Me: 5 bytes of me.png");
 /// # Ok::<(), Error>(())
 /// ```

@@ -28,8 +28,7 @@ use crate::error::{HttpError, Result, bad_request};
 /// }
 ///
 /// # let client = TestClient::new(|| Application::new().post("/", count))?;
-/// # let content = "--b\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\nhello\r\n--b--";
-/// # let request = client.post("/").header("content-type", "multipart/form-data; boundary=b").body(content);
+/// # let request = client.post("/").form_file("a", "b", "text/plain", "hello");
 /// # assert_eq!(request.send()?.text(), "5 bytes");
 /// # Ok::<(), Error>(())
 /// ```
