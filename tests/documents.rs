@@ -11,6 +11,9 @@
     reason = "a failed test panics"
 )]
 
+#[path = "../shards/tests/common/skip.rs"]
+mod skip;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -149,6 +152,70 @@ fn the_guide_names_every_flag() {
         .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(named, declared, "flags of docs/guide/running.md and of squall::Options");
+}
+
+/// The units in the folder of the guide's section on systemd.
+const UNITS: [&str; 2] = ["app.socket", "app.service"];
+
+fn unit(name: &str) -> String {
+    read(&format!("docs/systemd/{name}"))
+}
+
+/// The arguments with which the service starts its server.
+fn start_of(service: &str) -> Vec<&str> {
+    let mut lines = service.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    lines.next().unwrap().split(' ').collect()
+}
+
+#[test]
+fn the_guide_shows_the_units_of_systemd_and_the_command_line_has_their_flags() {
+    let shown = blocks(&read("docs/guide/running.md"), "text");
+    for name in UNITS {
+        let unit = unit(name);
+        assert!(shown.contains(&unit), "docs/guide/running.md shows another {name}");
+        for line in unit.lines().filter(|line| !line.is_empty() && !line.starts_with('[')) {
+            let (key, value) = line.split_once('=').expect(line);
+            assert!(
+                key.chars().all(char::is_alphanumeric) && !value.is_empty(),
+                "{name}: {line}"
+            );
+        }
+    }
+    let service = unit("app.service");
+    let command = squall::Options::augment_args(Command::new("app"));
+    let matches = command.try_get_matches_from(start_of(&service)).unwrap();
+    assert!(matches.contains_id("listen"));
+    let number = |key: &str, end: &str| -> u64 {
+        let from = service.split_once(key).expect(key).1;
+        from.split(end).next().unwrap().trim().parse().expect(key)
+    };
+    let stop = number("--shutdown-timeout ", "\n");
+    assert!(
+        number("TimeoutStopSec=", "\n") > stop,
+        "systemd must wait for a graceful stop"
+    );
+}
+
+#[test]
+fn systemd_accepts_the_units() {
+    let folder = std::env::temp_dir().join(format!("squall-units-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let service = unit("app.service");
+    // systemd verifies that the program exists; this one does.
+    let program = std::env::current_exe().unwrap();
+    let service = service.replace(start_of(&service)[0], program.to_str().unwrap());
+    fs::write(folder.join("app.service"), service).unwrap();
+    fs::write(folder.join("app.socket"), unit("app.socket")).unwrap();
+    let mut verify = std::process::Command::new("systemd-analyze");
+    let verify = verify.arg("verify").args(UNITS.map(|name| folder.join(name)));
+    let verified = match verify.output() {
+        Ok(verified) => verified,
+        Err(error) => return skip::skip(&format!("systemd-analyze cannot be run: {error}")),
+    };
+    fs::remove_dir_all(&folder).unwrap();
+    let said = String::from_utf8_lossy(&verified.stderr);
+    let about_ours: Vec<&str> = said.lines().filter(|line| line.contains("app.")).collect();
+    assert!(about_ours.is_empty(), "{said}");
 }
 
 #[test]
