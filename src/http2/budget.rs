@@ -132,15 +132,11 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
+    use crate::message::testing::epoch;
 
     #[test]
     fn a_budget_refills_with_time_up_to_its_maximum() {
-        let (limits, start) = (Limits::default(), origin());
+        let (limits, start) = (Limits::default(), epoch());
         let mut budget = Budget::new(&limits, start);
         let spend = |budget: &mut Budget, at: Instant| -> u32 {
             let charges = std::iter::from_fn(|| budget.charge_reset(&limits, at).ok());
@@ -156,7 +152,7 @@ mod tests {
 
     #[test]
     fn content_and_requests_pay_for_control_frames() {
-        let (limits, start) = (Limits::default(), origin());
+        let (limits, start) = (Limits::default(), epoch());
         let mut budget = Budget::new(&limits, start);
         let spend = |budget: &mut Budget| std::iter::from_fn(|| budget.charge_control(&limits, start).ok()).count();
         assert_eq!(spend(&mut budget), 200);

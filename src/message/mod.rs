@@ -19,6 +19,8 @@ mod media_type;
 mod reason;
 mod request;
 mod response;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls_info;
 
 pub(crate) use authority::{default_port, host_and_port};

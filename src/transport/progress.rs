@@ -106,18 +106,14 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::{Progress, Sent, WriteLimits};
-    use std::time::{Duration, Instant};
+    use crate::message::testing::epoch;
+    use std::time::Duration;
 
     const LIMITS: WriteLimits = WriteLimits {
         write_timeout: Duration::from_secs(30),
         min_write_rate: 240,
         write_rate_grace: Duration::from_secs(60),
     };
-
-    #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
-    fn origin() -> Instant {
-        Instant::now()
-    }
 
     /// A count of taken bytes, at an unknown time.
     fn taken(bytes: u64) -> Sent {
@@ -131,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_takes_nothing_is_too_slow_after_the_stall_timeout() {
-        let start = origin();
+        let start = epoch();
         let mut progress = Progress::new(start, taken(1000), &LIMITS);
         assert!(progress.note(start + Duration::from_secs(29), taken(1000), none_more, &LIMITS));
         assert!(!progress.note(start + Duration::from_secs(30), taken(1000), none_more, &LIMITS));
@@ -139,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_byte_taken_postpones_the_stall_but_the_rate_has_a_minimum() {
-        let start = origin();
+        let start = epoch();
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         for second in 1..60 {
             assert!(
@@ -152,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_peer_at_the_minimum_rate_is_served_to_the_end() {
-        let start = origin();
+        let start = epoch();
         let mut progress = Progress::new(start, taken(5), &LIMITS);
         for second in 1..600 {
             let now = start + Duration::from_secs(second);
@@ -167,7 +163,7 @@ mod tests {
     /// The check after the stall timeout finds bytes that were taken long before; the stall counts from then.
     #[test]
     fn a_stall_counts_from_the_last_byte_taken() {
-        let start = origin();
+        let start = epoch();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         assert_eq!(progress.deadline(start, &LIMITS), start + Duration::from_millis(3750));
@@ -182,7 +178,7 @@ mod tests {
 
     #[test]
     fn bytes_taken_before_the_wait_do_not_shorten_it() {
-        let start = origin() + Duration::from_secs(100);
+        let start = epoch() + Duration::from_secs(100);
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         let sent = Sent {
             bytes: 500,
@@ -196,7 +192,7 @@ mod tests {
     /// count meanwhile.
     #[test]
     fn steady_acknowledgements_count_while_the_kernel_takes_nothing() {
-        let start = origin();
+        let start = epoch();
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         for second in 1..600 {
             let now = start + Duration::from_secs(second);

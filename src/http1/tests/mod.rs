@@ -15,23 +15,14 @@ mod responses;
 mod transcript;
 
 use std::rc::Rc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::{BodyLength, Connection, Event, Limits, ParseError, SendError};
-use crate::message::{HttpDate, RequestHead, ResponseHead, StatusCode};
+use crate::message::testing::{date, epoch};
+use crate::message::{RequestHead, ResponseHead, StatusCode};
 
 /// A request whose handler must never run when it follows a rejected one.
 const CANARY: &[u8] = b"GET /canary HTTP/1.1\r\nHost: a\r\n\r\n";
-
-/// An arbitrary start time; every other time in these tests is relative to it.
-#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
-fn epoch() -> Instant {
-    Instant::now()
-}
-
-fn date() -> HttpDate {
-    HttpDate::from(SystemTime::UNIX_EPOCH)
-}
 
 /// A connection with default limits, driven by hand.
 struct Bench {

@@ -15,21 +15,12 @@ mod tunnels;
 mod wire;
 
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{Connection, ConnectionError, ErrorCode, Event, Limits, ResponseStart, StreamKey};
-use crate::message::{HttpDate, RequestHead, ResponseHead, StatusCode};
+use crate::message::testing::{date, epoch};
+use crate::message::{RequestHead, ResponseHead, StatusCode};
 use wire::{Frame, first_bytes, frames};
-
-/// An arbitrary start time; every other time in these tests is relative to it.
-#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
-fn epoch() -> Instant {
-    Instant::now()
-}
-
-fn date() -> HttpDate {
-    HttpDate::from(SystemTime::UNIX_EPOCH)
-}
 
 /// A server's connection, driven by hand.
 struct Bench {

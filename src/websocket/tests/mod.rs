@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::{Connection, Deflaters, Event, Limits, ProtocolError};
+use crate::message::testing::epoch;
 
 /// The masking key of these tests.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -34,12 +35,6 @@ const PONG: u8 = 10;
 /// The bits of the first byte.
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
-
-/// An arbitrary origin of time.
-#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
-fn epoch() -> Instant {
-    Instant::now()
-}
 
 fn deflaters() -> Deflaters {
     Deflaters::new(6, 1 << 20)
