@@ -107,7 +107,7 @@ impl WebSocketHandler for CommandHandler {
             }
             ["count", topic] => return Ok(ws.send(ws.topics().subscriber_count(topic)?.to_string()).await?),
             ["stand-still"] => {
-                ws.send("standing").await?;
+                ws.send("still").await?;
                 // Even a short sleep ends in a later turn, after the reply has been sent.
                 squall::shards::sleep(Duration::from_millis(1)).await;
                 self.go_on.recv().unwrap();
@@ -346,7 +346,7 @@ fn a_history_gives_positions_and_missed_messages_on_every_owner_shard() {
 fn a_new_subscriber_of_an_empty_history_gets_its_position() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
-        let standing = |socket: &mut Socket| {
+        let position = |socket: &mut Socket| {
             let notice = socket.json();
             assert_eq!((notice.get("data"), notice.get("gap")), (None, None), "{notice}");
             assert_eq!(notice["topic"], *topic);
@@ -355,10 +355,10 @@ fn a_new_subscriber_of_an_empty_history_gets_its_position() {
         for shard in [0, 1] {
             let mut new = Socket::on(&server, shard);
             new.tell(&format!("last 0 {topic}"));
-            let place = standing(&mut new);
+            let place = position(&mut new);
             let mut back = Socket::on(&server, shard);
             back.tell(&format!("after {place} {topic}"));
-            assert_eq!(standing(&mut back), place, "nothing is missing");
+            assert_eq!(position(&mut back), place, "nothing is missing");
             drop(new);
             server.publisher.publish(&topic, "1").blocking().unwrap();
             assert_eq!(data(&back.json()), 1);
@@ -427,7 +427,7 @@ fn a_blocked_shard_catches_up_from_the_history() {
         let mut publisher = Socket::on(&server, owner);
         let mut still = Socket::on(&server, 1 - owner);
         still.say("stand-still");
-        assert_eq!(still.text(), "standing");
+        assert_eq!(still.text(), "still");
         publisher.say(&format!("burst 900 0 {topic}"));
         for number in 0..900 {
             assert_eq!(data(&there.json()), number, "the other subscribers do not wait for it");

@@ -115,12 +115,12 @@ impl WebSocketHandler for CommandHandler {
     }
 }
 
-fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
-    obedient_with(shards, |server| server)
+fn controlled(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
+    controlled_with(shards, |server| server)
 }
 
 /// A server with its own settings.
-fn obedient_with(shards: usize, change: impl FnOnce(Server) -> Server) -> (Running, Receiver<(Option<u16>, String)>) {
+fn controlled_with(shards: usize, change: impl FnOnce(Server) -> Server) -> (Running, Receiver<(Option<u16>, String)>) {
     let (ended, ends) = channel();
     let application = move || {
         let ended = ended.clone();
@@ -146,7 +146,7 @@ fn obedient_with(shards: usize, change: impl FnOnce(Server) -> Server) -> (Runni
 
 #[test]
 fn the_factory_sees_the_request_and_may_refuse_it() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     assert_eq!(server.open("/ws/missing", &[]).unwrap_err().status(), 404);
     let mut client = server.connect("/ws/ada");
     client.send(Frame::from("who?")).unwrap();
@@ -158,7 +158,7 @@ fn the_factory_sees_the_request_and_may_refuse_it() {
 
 #[test]
 fn a_failing_open_closes_with_1011_and_a_slow_open_runs_before_every_message() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let mut broken = server.connect("/ws/broken");
     assert_eq!(close_code(&mut broken), CloseCode::Error);
     let early = [frame(0x81, b"one"), frame(0x81, b"two")].concat();
@@ -171,7 +171,7 @@ fn a_failing_open_closes_with_1011_and_a_slow_open_runs_before_every_message() {
 
 #[test]
 fn a_subprotocol_that_was_not_offered_cannot_be_chosen() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let refused = server.open("/ws/inventor", &[("Sec-WebSocket-Protocol", "squall.1")]);
     assert_eq!(refused.unwrap_err().status(), 500);
 }
@@ -179,7 +179,7 @@ fn a_subprotocol_that_was_not_offered_cannot_be_chosen() {
 /// tungstenite's client answers pings by itself.
 #[test]
 fn a_handler_sends_pings_and_receives_pings_and_pongs() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let mut client = server.connect("/ws/a");
     client.send(Frame::Ping("hello?".into())).unwrap();
     assert_eq!(read(&mut client), Frame::Pong("hello?".into()));
@@ -195,7 +195,7 @@ fn a_handler_sends_pings_and_receives_pings_and_pongs() {
 /// The queue for a peer that does not read is bounded, for pings too.
 #[test]
 fn a_ping_too_many_is_an_error() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let mut client = server.connect("/ws/a");
     client.send(Frame::from("ping without end")).unwrap();
     let mut pings = 0;
@@ -207,7 +207,7 @@ fn a_ping_too_many_is_an_error() {
 
 #[test]
 fn a_page_of_another_origin_is_refused_with_403_and_one_of_the_same_is_not() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let refused = server.open("/ws/a", &[("Origin", "http://elsewhere.example")]);
     assert_eq!(refused.unwrap_err().status(), 403);
     let own = format!("http://{}", server.address);
@@ -217,7 +217,7 @@ fn a_page_of_another_origin_is_refused_with_403_and_one_of_the_same_is_not() {
 /// tungstenite refuses a response with a subprotocol that was not offered, or without one if some were.
 #[test]
 fn the_handler_chooses_among_the_subprotocols_offered() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     assert!(
         server
             .open("/ws/a", &[("Sec-WebSocket-Protocol", "squall.1, squall.2")])
@@ -227,7 +227,7 @@ fn the_handler_chooses_among_the_subprotocols_offered() {
 
 #[test]
 fn a_handler_that_fails_or_panics_closes_its_socket_with_1011_and_no_other() {
-    let (server, ends) = obedient(1);
+    let (server, ends) = controlled(1);
     let mut other = server.connect("/ws/other");
     for (word, told) in [("fail", true), ("panic", false), ("wrong code", true)] {
         let mut client = server.connect("/ws/a");
@@ -247,7 +247,7 @@ fn a_handler_that_fails_or_panics_closes_its_socket_with_1011_and_no_other() {
 
 #[test]
 fn on_close_gets_the_peers_code_and_reason_or_none_without_a_close_frame() {
-    let (server, ends) = obedient(1);
+    let (server, ends) = controlled(1);
     let mut client = server.connect("/ws/a");
     client.send(Frame::from("close")).unwrap();
     assert_eq!(close_code(&mut client), CloseCode::Library(4000));
@@ -260,7 +260,7 @@ fn on_close_gets_the_peers_code_and_reason_or_none_without_a_close_frame() {
 
 #[test]
 fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
-    let (server, _ends) = obedient(1);
+    let (server, _ends) = controlled(1);
     let mut slow = server.connect("/ws/slow");
     let mut other = server.connect("/ws/other");
     slow.send(Frame::from("fill")).unwrap();
@@ -276,7 +276,7 @@ fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
 /// Unread bytes are dropped after the write timeout, even while the handler is busy.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_while_its_handler_is_busy() {
-    let (server, _ends) = obedient_with(1, |server| server.write_timeout(SOON));
+    let (server, _ends) = controlled_with(1, |server| server.write_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&frame(0x81, b"fill and do something else"));
     client.await_reset();
@@ -285,7 +285,7 @@ fn a_peer_that_reads_nothing_is_reset_while_its_handler_is_busy() {
 /// Everything was sent and the kernel has taken it, but the peer does not read it within the linger timeout.
 #[test]
 fn a_peer_that_does_not_take_its_last_messages_is_reset() {
-    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
+    let (server, ends) = controlled_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
@@ -295,7 +295,7 @@ fn a_peer_that_does_not_take_its_last_messages_is_reset() {
 /// The same for a peer that has closed its half.
 #[test]
 fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
-    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
+    let (server, ends) = controlled_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
     client.half_close();
@@ -306,7 +306,7 @@ fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
 /// A peer that has read everything and does not close its half reads a normal end.
 #[test]
 fn a_peer_that_has_taken_everything_is_not_reset() {
-    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
+    let (server, ends) = controlled_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open(server.address, "/ws/a");
     client.send(&[frame(0x81, b"who?"), close(1000, "")].concat());
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
@@ -317,7 +317,7 @@ fn a_peer_that_has_taken_everything_is_not_reset() {
 
 #[test]
 fn publications_of_handlers_and_threads_reach_every_shard() {
-    let (server, _ends) = obedient(2);
+    let (server, _ends) = controlled(2);
     let mut subscribers: Vec<_> = (0..8).map(|_| server.connect("/ws/s")).collect();
     for subscriber in &mut subscribers {
         subscriber.send(Frame::from("subscribe")).unwrap();

@@ -42,7 +42,7 @@ const SHARDS: usize = 2;
 /// waits; `s` the same with a send in flight that the kernel took only in part; `h` dropped by the server while bytes
 /// it holds outlive it and more arrive; `c` half closed by the client, answered, closed by the server; `x` reset by the
 /// client during a send; `b` both sides send to each other and drop.
-const FATES: &[u8; 8] = b"iershcxb";
+const ENDS: &[u8; 8] = b"iershcxb";
 
 /// More than a Unix socket's buffers take.
 static LARGE: [u8; 400 * 1024] = [7; 400 * 1024];
@@ -140,21 +140,21 @@ impl Server {
 
 /// The client's first half of a connection's life.
 fn begin(server: &Server, number: usize) -> (u8, Box<dyn Client>) {
-    let fate = FATES[(number / TCP_EVERY + number) % FATES.len()];
+    let way = ENDS[(number / TCP_EVERY + number) % ENDS.len()];
     let mut client = server.connect(number);
-    let written = match fate {
+    let written = match way {
         b'i' => Ok(()),
-        b'h' | b'b' => client.write_all(&[fate; 5000]),
-        _ => client.write_all(&[fate]),
+        b'h' | b'b' => client.write_all(&[way; 5000]),
+        _ => client.write_all(&[way]),
     };
     // The server may drop the connection before the client has written.
-    assert!(written.is_ok() || matches!(fate, b'h' | b'b'), "{fate} {written:?}");
-    (fate, client)
+    assert!(written.is_ok() || matches!(way, b'h' | b'b'), "{way} {written:?}");
+    (way, client)
 }
 
 /// The second half.
-fn end(fate: u8, mut client: Box<dyn Client>) {
-    match fate {
+fn end(way: u8, mut client: Box<dyn Client>) {
+    match way {
         b'e' => {
             let mut echoed = [0; 3];
             client.read_exact(&mut echoed[..1]).unwrap();
@@ -193,7 +193,7 @@ fn churn(server: &Server, connections: usize) {
                         .take(TOGETHER)
                         .map(|number| begin(&server, number))
                         .collect();
-                    open.into_iter().for_each(|(fate, client)| end(fate, client));
+                    open.into_iter().for_each(|(way, client)| end(way, client));
                 }
             })
         })
@@ -229,7 +229,7 @@ fn nothing_is_left_of_a_hundred_thousand_connections() {
     let path = SocketPath::new("churn");
     let (running, server) = start(path.as_path());
     // One round first, so that everything created once exists.
-    churn(&server, TCP_EVERY * FATES.len());
+    churn(&server, TCP_EVERY * ENDS.len());
     let quiet = |shard| {
         running.eventually(shard, "all streams are closed", |now| {
             (now.streams, now.timers) == (0, 0)

@@ -8,7 +8,7 @@
 //!  take_flush, flushed             ◀─ flushes ── cx.flush(), then the rest of the response
 //!  peer_finished, close, break_off ─── peer ───▶ cx.closed(), errors, cx.completion()
 //!  cancel                          ────────────▶ drops the handler
-//!  attend, task_state              ◀─ wake-ups ─ a wish for content, taken content, a flush, the end
+//!  set_waker, task_state           ◀─ wake-ups ─ a wish for content, taken content, a flush, the end
 //! ```
 //!
 //! Content in both directions is bounded: the channel holds one window of a request and one flush of a response.
@@ -41,7 +41,7 @@ const GATHERED_BYTES_MAX: usize = RETAINED_BYTES_MAX;
 /// - It fills the exchange and calls [`Channel::begin`], then [`new`](Self::new).
 /// - It polls [`answer`](Self::answer) once. Most handlers end with that; the driver then sends the
 ///   [`Outcome`](super::Outcome) of [`exchange_mut`](Self::exchange_mut) itself and starts no task.
-/// - Otherwise it spawns a task that awaits `answer` and [`deliver`](Self::deliver), and calls [`Channel::attend`].
+/// - Otherwise it spawns a task that awaits `answer` and [`deliver`](Self::deliver), and calls [`Channel::set_waker`].
 /// - Whenever it is woken, it pushes content that the channel wants, and takes and sends flushes. After the flush with
 ///   the [`ResponseEnd`] it lets go of the channel.
 #[derive(Debug)]

@@ -143,7 +143,7 @@ impl core::error::Error for SendError {}
 pub enum Expired {
     /// The connection was idle; its last GOAWAY was written.
     Idle,
-    /// The peer owed bytes of the connection, or took no content for too long; the last GOAWAY was written.
+    /// The peer sent a frame too late, or took no content for too long; the last GOAWAY was written.
     Connection(ConnectionError),
     /// The peer takes too little of a stream, which was reset.
     Stream(StreamKey),

@@ -121,9 +121,9 @@ impl<G> Owner for ServerSocket<G> {
         Some(since + close_delay(index, last, self.place.server.config.own.shutdown_timeout))
     }
 
-    fn say_farewell(&self) {
+    fn send_reconnect_hint(&self) {
         self.state
-            .say_farewell(self.place.registration.index(), self.place.server.last_index());
+            .send_reconnect_hint(self.place.registration.index(), self.place.server.last_index());
     }
 
     fn log_failure(&self, error: ProtocolError) {

@@ -66,7 +66,7 @@ pub(crate) trait Owner {
     }
 
     /// Sends a last message before the server closes the socket because it stops.
-    fn say_farewell(&self) {}
+    fn send_reconnect_hint(&self) {}
 
     /// Logs why the connection failed, with what the owner knows of it.
     fn log_failure(&self, error: ProtocolError);
@@ -308,7 +308,7 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
             Phase::Open => {
                 let stop = self.owner.going_away();
                 if stop.is_some_and(|due| now >= due) {
-                    self.owner.say_farewell();
+                    self.owner.send_reconnect_hint();
                     self.owner
                         .duplex()
                         .close(CloseCode::GOING_AWAY, "", now)

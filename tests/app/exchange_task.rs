@@ -132,7 +132,7 @@ impl Connection {
         let channel = exchange.channel();
         channel.begin(length);
         let mut task = ExchangeTask::new(Rc::clone(&self.app), exchange);
-        channel.attend(&Waker::from(Arc::clone(&self.waker)));
+        channel.set_waker(&Waker::from(Arc::clone(&self.waker)));
         let pool = Rc::clone(&self.pool);
         let index = self.executor.spawn(async move {
             task.answer().await;
@@ -658,8 +658,8 @@ fn a_handler_that_waits_moves_to_a_task_after_its_first_poll() {
             .poll(&mut Task::from_waker(Waker::noop()))
             .is_pending()
     );
-    channel.attend(&Waker::from(Arc::clone(&connection.waker)));
-    assert!(channel.wants_body(), "seen by the look after `attend`");
+    channel.set_waker(&Waker::from(Arc::clone(&connection.waker)));
+    assert!(channel.wants_body(), "seen by the look after `set_waker`");
     connection.executor.spawn(async move {
         answering.await.deliver().await;
     });

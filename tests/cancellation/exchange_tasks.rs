@@ -158,7 +158,7 @@ fn the_exchanges_of_one_connection_run_as_tasks_of_a_shard() {
         let mut open = EXCHANGES;
         poll_fn(|task| {
             for (number, channel, _) in &exchanges {
-                channel.attend(task.waker());
+                channel.set_waker(task.waker());
                 if channel.wants_body() && sent[*number] == *number {
                     channel.end_body();
                 } else if channel.wants_body() {

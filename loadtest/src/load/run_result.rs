@@ -38,7 +38,7 @@ pub(crate) struct RunResult {
     pub(crate) latency: Option<LatencySummary>,
     /// Idle hold: connections still open at the end.
     pub(crate) still_open: Option<u64>,
-    /// Fan-out: the fate of each message; `requests` then counts deliveries.
+    /// Fan-out: how many copies of each message arrived; `requests` then counts deliveries.
     pub(crate) fan_out: Option<Deliveries>,
     /// The slow heads beside the requests, if the plan has any.
     pub(crate) slow_heads: Option<SlowHeads>,

@@ -4,7 +4,7 @@
 //! HTTP/1.1 runs both ends in one task: the driver polls the handler, moves bytes, and polls again. A wait still stores
 //! its waker, because a handler may join or select futures that have wakers of their own.
 //!
-//! An [`ExchangeTask`](super::ExchangeTask) runs the handler beside the driver. The driver [attends](Channel::attend),
+//! An [`ExchangeTask`](super::ExchangeTask) runs the handler beside the driver. The driver [sets its waker](Channel::set_waker),
 //! and each end wakes the other.
 //!
 //! Wakers are woken and dropped while nothing is borrowed, because both may call back into the channel.
@@ -149,8 +149,8 @@ impl Channel {
     /// Sets the task to wake when the handler waits for content, takes some, hands over a flush, or ends.
     ///
     /// What the handler did before the call wakes no task, so look once afterwards.
-    pub fn attend(&self, waker: &Waker) {
-        let before = self.task.borrow_mut().attend(waker);
+    pub fn set_waker(&self, waker: &Waker) {
+        let before = self.task.borrow_mut().set_waker(waker);
         drop(before);
     }
 

@@ -45,7 +45,7 @@ impl TaskLink {
     }
 
     /// Sets the driver's waker; returns the one before for the caller to drop.
-    pub(super) fn attend(&mut self, waker: &Waker) -> Option<Waker> {
+    pub(super) fn set_waker(&mut self, waker: &Waker) -> Option<Waker> {
         self.driver.replace(waker.clone())
     }
 

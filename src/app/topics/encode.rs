@@ -233,7 +233,7 @@ mod tests {
                 last: POSITION,
             },
         };
-        let standing = |is_wrapped| Notice::CurrentPosition {
+        let current_position = |is_wrapped| Notice::CurrentPosition {
             topic: topic.clone(),
             last: POSITION,
             is_wrapped,
@@ -242,8 +242,8 @@ mod tests {
             (missed(Some(topic.clone())), Some(r#"{"topic":"t","missed":3}"#)),
             (missed(None), Some(r#"{"topic":null,"missed":3}"#)),
             (gap, Some(r#"{"topic":"t","gap":"expired","position":"7:42"}"#)),
-            (standing(true), Some(r#"{"topic":"t","position":"7:42"}"#)),
-            (standing(false), None),
+            (current_position(true), Some(r#"{"topic":"t","position":"7:42"}"#)),
+            (current_position(false), None),
         ] {
             assert_eq!(notice_text(&notice).as_deref(), expected);
         }

@@ -84,7 +84,7 @@ impl SocketState {
     /// Tells the peer of a feed when to come back, before a stop closes the socket.
     ///
     /// The places of all sockets, of which this one has number `place`, spread over the time evenly.
-    pub fn say_farewell(&self, place: usize, places: usize) {
+    pub fn send_reconnect_hint(&self, place: usize, places: usize) {
         let spread = self.reconnect_spread_ms.get();
         if spread > 0 {
             let place = u64::try_from(place.min(places)).unwrap_or_default();

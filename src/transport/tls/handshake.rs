@@ -15,7 +15,7 @@ use super::socket::TlsSocket;
 use crate::memory;
 
 /// How long the peer of a failed handshake may take to read why. 1 s: alerts are short, and most peers close at once.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a handshake has failed.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub(crate) async fn receive(stream: &Stream, buffer: &mut Vec<u8>) -> Result<(),
 /// Sends last bytes, and waits a moment for the peer to close: a close with unread bytes would reset the connection,
 /// and the peer could lose them.
 pub(crate) async fn end(stream: &Stream, last: Vec<u8>) {
-    let farewell = async {
+    let lingering = async {
         if !last.is_empty() {
             stream.send(last).await?;
         }
@@ -107,8 +107,8 @@ pub(crate) async fn end(stream: &Stream, last: Vec<u8>) {
         while stream.receive().await?.is_some() {}
         io::Result::Ok(())
     };
-    // The peer may also stay; nothing is owed to it.
-    timeout_at(clock::after(FAREWELL), farewell)
+    // A peer that stays gets no more time.
+    timeout_at(clock::after(LINGER), lingering)
         .await
         .unwrap_or(Ok(()))
         .unwrap_or_default();

@@ -213,5 +213,5 @@ fn the_end_of_the_transport_is_an_error_unless_a_close_frame_came_before() {
     let mut bench = Bench::server();
     bench.receive_all(&masked(FIN | CLOSE, b"")).unwrap();
     assert_eq!(bench.connection.receive_eof(), Ok(()));
-    assert_eq!(bench.sent(), plain(FIN | CLOSE, b""), "the answer is still owed");
+    assert_eq!(bench.sent(), plain(FIN | CLOSE, b""), "the answer is still pending");
 }

@@ -32,7 +32,7 @@ pub(super) enum NeededBy {
 
 /// Whether a thing is available; if it is less than a busy server needs, or missing, with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Availability {
     Found,
     Limited(String),
     Missing(String),
@@ -44,7 +44,7 @@ pub(super) struct Finding {
     pub(super) area: &'static str,
     pub(super) name: &'static str,
     pub(super) needed_by: NeededBy,
-    pub(super) standing: Standing,
+    pub(super) availability: Availability,
     /// The amount available, the first kernel with it, or the error of the attempt.
     pub(super) detail: String,
 }
@@ -59,19 +59,19 @@ impl Finding {
             area,
             name,
             needed_by,
-            standing: Standing::Found,
+            availability: Availability::Found,
             detail: detail.into(),
         }
     }
 
     pub(super) fn limited(self, fix: impl ToString) -> Self {
-        let standing = Standing::Limited(fix.to_string());
-        Self { standing, ..self }
+        let availability = Availability::Limited(fix.to_string());
+        Self { availability, ..self }
     }
 
     pub(super) fn missing(self, fix: impl ToString) -> Self {
-        let standing = Standing::Missing(fix.to_string());
-        Self { standing, ..self }
+        let availability = Availability::Missing(fix.to_string());
+        Self { availability, ..self }
     }
 
     /// Makes it missing if the attempt failed.
@@ -88,9 +88,9 @@ impl Finding {
 
     /// Returns the remedy of a thing that is missing.
     pub(super) fn missing_fix(&self) -> Option<&str> {
-        match &self.standing {
-            Standing::Missing(fix) => Some(fix),
-            Standing::Found | Standing::Limited(_) => None,
+        match &self.availability {
+            Availability::Missing(fix) => Some(fix),
+            Availability::Found | Availability::Limited(_) => None,
         }
     }
 }
@@ -311,7 +311,7 @@ mod tests {
                 ..HostEnvironment::read()
             };
             for finding in limits(&environment, &needs) {
-                assert!(format!("{:?}", finding.standing).starts_with(kind), "{finding:?}");
+                assert!(format!("{:?}", finding.availability).starts_with(kind), "{finding:?}");
             }
         }
     }
@@ -337,7 +337,7 @@ mod tests {
     fn a_backlog_below_the_kernels_own_default_is_limited() {
         for (connections_max, is_found) in [(128, false), (4095, false), (4096, true), (65_535, true)] {
             assert_eq!(
-                backlog(connections_max).standing == Standing::Found,
+                backlog(connections_max).availability == Availability::Found,
                 is_found,
                 "{connections_max}"
             );

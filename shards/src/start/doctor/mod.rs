@@ -10,7 +10,7 @@ mod findings;
 
 use std::fmt;
 
-use findings::{Finding, NeededBy, Standing};
+use findings::{Availability, Finding, NeededBy};
 
 use super::placement;
 use super::preflight::refusal::HostEnvironment;
@@ -85,10 +85,10 @@ impl fmt::Display for Report {
         for area in self.findings.chunk_by(|before, after| before.area == after.area) {
             writeln!(formatter, "{}", area.first().map_or("", |finding| finding.area))?;
             for finding in area {
-                let (word, fix) = match &finding.standing {
-                    Standing::Found => ("found", None),
-                    Standing::Limited(fix) => ("limited", Some(fix)),
-                    Standing::Missing(fix) => ("missing", Some(fix)),
+                let (word, fix) = match &finding.availability {
+                    Availability::Found => ("found", None),
+                    Availability::Limited(fix) => ("limited", Some(fix)),
+                    Availability::Missing(fix) => ("missing", Some(fix)),
                 };
                 writeln!(formatter, "  {word:8} {:width$}  {}", finding.name, finding.detail)?;
                 if let Some(fix) = fix {

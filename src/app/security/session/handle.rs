@@ -31,14 +31,14 @@ pub(super) struct State {
     pub(super) created: Option<u64>,
     pub(super) values: SessionValues,
     pub(super) changes: SessionChanges,
-    pub(super) fate: Fate,
+    pub(super) id_change: IdChange,
     /// Whether a session in a cookie is old enough to be written anew.
     pub(super) is_stale: bool,
 }
 
-/// What happens to a session behind the handler.
+/// What happens to the id of a session behind the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Fate {
+pub(super) enum IdChange {
     #[default]
     Stays,
     Rotates,
@@ -110,7 +110,7 @@ impl Session {
 
     /// Gives the session a new id, as at each change of what its visitor may do.
     pub fn rotate(&self) {
-        self.state.borrow_mut().fate = Fate::Rotates;
+        self.state.borrow_mut().id_change = IdChange::Rotates;
     }
 
     /// Ends the session with all its values, as at a logout; a value that is set later begins a new one.
@@ -118,7 +118,7 @@ impl Session {
         let mut state = self.state.borrow_mut();
         state.values.clear();
         state.changes = SessionChanges::default();
-        state.fate = Fate::Ends;
+        state.id_change = IdChange::Ends;
     }
 
     fn change(&self, name: &str, value: Option<String>) {

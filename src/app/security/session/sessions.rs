@@ -11,13 +11,12 @@ use cookie::Cookie;
 use futures_channel::oneshot;
 
 use super::cookie as sealed;
-use super::handle::{Fate, Session, State};
+use super::handle::{IdChange, Session, State};
 use super::key::{ID_BYTES, SessionId, SessionKey};
 use super::memory::SessionTable;
 use super::store::{DynSessionStore, SessionLifetime, SessionStore};
 use super::values::{SessionChanges, SessionValues};
 use crate::app::application::Application;
-use crate::app::boxed::LocalBoxFuture;
 use crate::app::context::Context;
 use crate::app::handler::middleware::Next;
 use crate::app::runtime::find_state;
@@ -70,7 +69,7 @@ impl Sessions {
     }
 
     /// Keeps sessions in a store of the application, such as a database.
-    pub fn stored(store: impl SessionStore) -> Self {
+    pub fn stored(store: impl SessionStore + 'static) -> Self {
         Self::at(Place::Stored(Rc::new(store)))
     }
 
@@ -269,20 +268,25 @@ impl Context {
 /// Saves a session to a store, and sets its cookie if its id is new.
 async fn save(cx: &Context, sessions: &Sessions, session: &Session, store: &dyn DynSessionStore) -> Result {
     let lifetime = sessions.lifetime;
-    let (id, fate, changes, is_empty) = {
+    let (id, id_change, changes, is_empty) = {
         let state = session.state().borrow();
-        (state.id, state.fate, state.changes.clone(), state.values.is_empty())
+        (
+            state.id,
+            state.id_change,
+            state.changes.clone(),
+            state.values.is_empty(),
+        )
     };
-    if fate == Fate::Ends
+    if id_change == IdChange::Ends
         && let Some(id) = id
     {
         store.remove(id.key()).await.map_err(unavailable)?;
         cx.close_sockets(SocketOwner::Session(*id.key().as_bytes())).await?;
         cx.cookies().remove(sessions.cookie.clone())?;
     }
-    let id = id.filter(|_| fate != Fate::Ends);
+    let id = id.filter(|_| id_change != IdChange::Ends);
     let saved = match id {
-        Some(id) if fate == Fate::Rotates => {
+        Some(id) if id_change == IdChange::Rotates => {
             let next = id.successor(cx.random()?);
             let rotated = store.rotate(id.key(), next.key(), changes.clone(), lifetime).await;
             if rotated.map_err(unavailable)? {
@@ -311,7 +315,7 @@ async fn save(cx: &Context, sessions: &Sessions, session: &Session, store: &dyn 
     }
     let mut state = session.state().borrow_mut();
     state.id = saved;
-    state.fate = Fate::Stays;
+    state.id_change = IdChange::Stays;
     state.changes = SessionChanges::default();
     Ok(())
 }
@@ -354,14 +358,14 @@ fn read_from_cookie(cx: &Context, sessions: &Sessions) -> Result<State> {
 
 fn save_in_cookie(cx: &Context, sessions: &Sessions, session: &Session) -> Result {
     let mut state = session.state().borrow_mut();
-    let is_changed = !state.changes.is_empty() || state.fate == Fate::Rotates || state.is_stale;
+    let is_changed = !state.changes.is_empty() || state.id_change == IdChange::Rotates || state.is_stale;
     if state.values.is_empty() {
         // A session that had a cookie, and has no value left.
-        if state.created.is_some() && (is_changed || state.fate == Fate::Ends) {
+        if state.created.is_some() && (is_changed || state.id_change == IdChange::Ends) {
             cx.cookies().remove(sessions.cookie.clone())?;
         }
     } else if is_changed {
-        let created = state.created.filter(|_| state.fate == Fate::Stays);
+        let created = state.created.filter(|_| state.id_change == IdChange::Stays);
         let text = sealed::seal(state.values.clone(), created, cx.wall()?)?;
         set_cookie(cx, sessions, text, |cookie| match sessions.place {
             #[cfg(feature = "encryption")]
@@ -369,7 +373,7 @@ fn save_in_cookie(cx: &Context, sessions: &Sessions, session: &Session) -> Resul
             _ => cx.cookies().signed().set(cookie),
         })?;
     }
-    state.fate = Fate::Stays;
+    state.id_change = IdChange::Stays;
     state.is_stale = false;
     state.changes = SessionChanges::default();
     Ok(())
@@ -432,34 +436,35 @@ impl InMemory<'_> {
     }
 }
 
-impl DynSessionStore for InMemory<'_> {
-    fn load(&self, key: SessionKey, lifetime: SessionLifetime) -> LocalBoxFuture<'_, Result<Option<SessionValues>>> {
-        Box::pin(self.at_home(key, move |table, now| table.load(key, lifetime, now)))
+impl SessionStore for InMemory<'_> {
+    async fn load(&self, key: SessionKey, lifetime: SessionLifetime) -> Result<Option<SessionValues>> {
+        self.at_home(key, move |table, now| table.load(key, lifetime, now))
+            .await
     }
 
-    fn create(&self, key: SessionKey, values: SessionValues, lifetime: SessionLifetime) -> LocalBoxFuture<'_> {
-        let created = self.at_home(key, move |table, now| table.create(key, values, lifetime, now));
-        Box::pin(async move { created.await? })
+    async fn create(&self, key: SessionKey, values: SessionValues, lifetime: SessionLifetime) -> Result {
+        self.at_home(key, move |table, now| table.create(key, values, lifetime, now))
+            .await?
     }
 
-    fn update(&self, key: SessionKey, changes: SessionChanges) -> LocalBoxFuture<'_, Result<bool>> {
-        let updated = self.at_home(key, move |table, now| table.update(key, &changes, now));
-        Box::pin(async move { updated.await? })
+    async fn update(&self, key: SessionKey, changes: SessionChanges) -> Result<bool> {
+        self.at_home(key, move |table, now| table.update(key, &changes, now))
+            .await?
     }
 
-    fn rotate(
+    async fn rotate(
         &self,
         old: SessionKey,
         new: SessionKey,
         changes: SessionChanges,
         lifetime: SessionLifetime,
-    ) -> LocalBoxFuture<'_, Result<bool>> {
-        let rotated = self.at_home(old, move |table, now| table.rotate((old, new), &changes, lifetime, now));
-        Box::pin(async move { rotated.await? })
+    ) -> Result<bool> {
+        self.at_home(old, move |table, now| table.rotate((old, new), &changes, lifetime, now))
+            .await?
     }
 
-    fn remove(&self, key: SessionKey) -> LocalBoxFuture<'_> {
-        Box::pin(self.at_home(key, move |table, _| table.remove(key)))
+    async fn remove(&self, key: SessionKey) -> Result {
+        self.at_home(key, move |table, _| table.remove(key)).await
     }
 }
 

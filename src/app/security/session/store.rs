@@ -26,7 +26,7 @@ pub struct SessionLifetime {
     message = "`{Self}` is not a store of sessions",
     label = "a store given to `Sessions::stored` implements `SessionStore`"
 )]
-pub trait SessionStore: 'static {
+pub trait SessionStore {
     /// Returns the values of a session, whose idle time begins anew; `None` without one.
     fn load(&self, key: SessionKey, lifetime: SessionLifetime) -> impl Future<Output = Result<Option<SessionValues>>>;
 
