@@ -1,7 +1,8 @@
 //! Counts the allocations of the whole server for one plaintext request, socket to socket: at most one.
 //!
-//! A server with one shard runs in this process, a client that allocates nothing sends requests one at a time, and
-//! every allocation of the process counts. `cargo bench -p squall-benches --bench allocations` prints the number and fails above one.
+//! A server with one shard runs in this process. A client that allocates nothing sends requests one at a time, and
+//! every allocation of the process counts. `cargo bench -p squall-benches --bench allocations` prints the number and
+//! fails above one.
 
 #![expect(
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! The requests of a feed's clients: any text is read or refused, and what was read can be written and read again.
-//! libFuzzer calls this function through `fuzz_targets/feed.rs`, and `tests/fuzz_smoke.rs` on stable Rust.
+//! The requests of a feed's clients. Any text is read or refused, and what was read can be written and read again. The
+//! fuzzer libFuzzer calls this function through `fuzz_targets/feed.rs`, and `tests/fuzz_smoke.rs` on stable Rust.
 
 use serde_json::{Map, Value};
 use squall::app::{FeedRequest, Verb};

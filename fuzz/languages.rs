@@ -1,5 +1,5 @@
-//! Files of translations, and `Accept-Language`: any bytes are read or refused, and a language is always chosen.
-//! libFuzzer calls this function through `fuzz_targets/languages.rs`, and `tests/fuzz_smoke.rs` on stable Rust.
+//! Files of translations, and `Accept-Language`. Any bytes are read or refused, and a language is always chosen. The
+//! fuzzer libFuzzer calls this function through `fuzz_targets/languages.rs`, and `tests/fuzz_smoke.rs` on stable Rust.
 
 use squall::views::locale::Languages;
 

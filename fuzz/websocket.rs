@@ -12,8 +12,8 @@ use squall::websocket::{
 /// The limits of a connection in these runs.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
-/// Frames to a connection that inflates with context takeover. Every split gives the same events, messages stay
-/// within the limit, and the output is a sequence of whole frames of which only the last closes.
+/// Frames to a connection that inflates with context takeover. Every split gives the same events, and messages stay
+/// within the limit. The output is a sequence of whole frames of which only the last closes.
 pub(crate) fn frames(data: &[u8]) {
     let whole = read([data], true);
     check(&whole);

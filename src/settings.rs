@@ -1,6 +1,6 @@
 //! Settings: one declaration gives the field, its default, its setter, its flag and its help text.
 //!
-//! A layer declares its settings where it uses them, and knows no command line: [`settings!`] makes the struct, and the
+//! A layer declares its settings where it uses them, and knows no command line. [`settings!`] makes the struct, and the
 //! server reads flags by the table in [`Settings::all`]. A setting has one name: `max_header_bytes` is the field, the
 //! setter and, with dashes, the flag.
 

@@ -1,5 +1,5 @@
-//! The server in this process, with applications that no example has: handlers that break their promises, peers that
-//! do not read, and the settings of an application.
+//! The server in this process, with applications that no example has. Handlers break their promises, peers do not read,
+//! and applications have settings.
 
 #![allow(
     clippy::expect_used,

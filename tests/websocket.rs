@@ -1,5 +1,5 @@
-//! WebSocket handlers that no example has, on a server in this process, with tungstenite's client: slow, failing and
-//! refusing handlers, handlers that write more than a peer reads, and publishers outside the shards.
+//! WebSocket handlers that no example has, on a server in this process, with tungstenite's client. They are slow, fail,
+//! refuse, or write more than a peer reads. Publishers outside the shards are here too.
 
 #![allow(
     clippy::expect_used,

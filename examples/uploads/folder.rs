@@ -136,8 +136,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Turns the client's name into one that is safe in any folder: the last part of a path, without control characters and
-/// signs with a meaning for a shell, and not hidden.
+/// Turns the client's name into one that is safe in any folder. It is the last part of a path, without control
+/// characters and signs with a meaning for a shell, and not hidden.
 fn safe_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut safe = String::new();

@@ -1,8 +1,8 @@
 //! A child process that never outlives its `Child`, whether that is dropped by return, error or panic.
 //!
-//! Each child leads its own process group: Ctrl-C in a terminal reaches only the orchestrator, and dropping the child
-//! also kills its helpers (nginx's workers, cargo's compilers). Its output goes to an unnamed file, because a full pipe
-//! would block it.
+//! Each child leads its own process group. So Ctrl-C in a terminal reaches only the orchestrator, and dropping the
+//! child also kills its helpers (nginx's workers, cargo's compilers). Its output goes to an unnamed file, because a
+//! full pipe would block it.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -130,8 +130,8 @@ fn probe(address: SocketAddr, is_secure: bool, path: &str) -> Result<u16> {
 
 /// Returns a loopback address whose port is free now.
 ///
-/// Another process could take it before the server binds it; that is rare, because the kernel assigns ephemeral ports
-/// at random, and then the server fails to start.
+/// Another process could take it before the server binds it, and then the server fails to start. That is rare, because
+/// the kernel assigns ephemeral ports at random.
 fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)

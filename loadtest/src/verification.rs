@@ -1,6 +1,6 @@
 //! Verification: checks a server's answers before it is measured.
 //!
-//! Besides the answer itself, it checks that the server parses HTTP: two pipelined requests get two answers, a request
+//! Besides the answer itself, it checks that the server parses HTTP. Two pipelined requests get two answers, a request
 //! cut in the middle gets one, and an unknown path gets 404. Each answer must carry `Date` (RFC 9110 section 6.6.1), so
 //! that all contenders pay for it. An encoded answer is decoded here, and an uploaded file is read.
 

@@ -225,7 +225,7 @@ fn an_accept_that_is_dropped_leaves_its_connection_to_the_next() {
     });
 }
 
-/// A pause for lack of descriptors ends by itself. If the accept is dropped, the next one must ask again: a descriptor
+/// A pause for lack of descriptors ends by itself. If the accept is dropped, the next one must ask again. A descriptor
 /// freed meanwhile may belong to another part of the process, which does not notify the listener.
 #[test]
 fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_to_the_next() {

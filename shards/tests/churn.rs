@@ -38,10 +38,10 @@ const SHARDS: usize = 2;
 
 /// How a connection ends; the client's first byte tells the server.
 ///
-/// `i` closed without a byte; `e` echoed a little, then closed by the client; `r` dropped by the server while a receive
-/// waits; `s` the same with a send in flight that the kernel took only in part; `h` dropped by the server while bytes
-/// it holds outlive it and more arrive; `c` half closed by the client, answered, closed by the server; `x` reset by the
-/// client during a send; `b` both sides send to each other and drop.
+/// How a connection ends. `i`: closed without a byte. `e`: echoed a little, then closed by the client. `r`: dropped by
+/// the server while a receive waits. `s`: the same with a send in flight that the kernel took only in part. `h`:
+/// dropped by the server while bytes it holds outlive it and more arrive. `c`: half closed by the client, answered,
+/// closed by the server. `x`: reset by the client during a send. `b`: both sides send to each other and drop.
 const ENDS: &[u8; 8] = b"iershcxb";
 
 /// More than a Unix socket's buffers take.

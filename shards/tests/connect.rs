@@ -225,8 +225,8 @@ fn open_sockets() -> usize {
 
 const ATTEMPTS: usize = 20_000;
 
-/// Attempts dropped before, during, at the moment of, and after the connection; to a listener, to an address without
-/// one, and to a listener that does not answer.
+/// Attempts dropped before, during, at the moment of, and after the connection. They go to a listener, to an address
+/// without one, and to a listener that does not answer.
 #[test]
 fn nothing_is_left_of_attempts_given_up_in_any_state() {
     let test = "nothing_is_left_of_attempts_given_up_in_any_state";

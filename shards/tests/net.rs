@@ -774,7 +774,7 @@ fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
     running.stop().unwrap();
-    // std's listener does not share the port, so this fails while any other process listens on it: a process just
+    // std's listener does not share the port, so this fails while any other process listens on it. A process just
     // forked by another test may, for a moment.
     common::eventually(|| TcpListener::bind(address).is_ok(), || format!("{address} is free"));
 }

@@ -20,8 +20,8 @@ use squall_shards::{Listener, Listeners, Shard, Shards, Stop, Stream, spawn_deta
 
 use common::{PATIENCE, Running, builder, echo, eventually, or_stopped, time_limit};
 
-/// How many clients connect during a stall: by the kernel's hash, two shards would both get some with a chance of all
-/// but one in a billion.
+/// How many clients connect during a stall. By the kernel's hash, one of two shards would get none of them once in a
+/// billion times.
 const CLIENTS: usize = 30;
 
 /// Starts shards that tell each client their number and then echo.

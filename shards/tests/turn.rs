@@ -1,4 +1,4 @@
-//! The turn of a shard: wake-ups reach a sleeping shard, timers end its sleep in time and not before, and an idle shard
+//! The turn of a shard. Wake-ups reach a sleeping shard, timers end its sleep in time and not before, and an idle shard
 //! does no work.
 
 #![allow(

@@ -134,8 +134,9 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// A [`BuildError`] that lists every mistake: invalid patterns, two patterns that match the same paths, two
-    /// handlers for one method, names and state added twice, [flaws](Middleware::flaw) of middleware.
+    /// A [`BuildError`] that lists every mistake. Such are invalid patterns, two patterns that match the same paths,
+    /// and two handlers for one method. Such are names and state added twice, [flaws](Middleware::flaw) of middleware,
+    /// and invalid limits.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
         problems.extend(self.limits.flaws());

@@ -4,7 +4,7 @@
 //! useful progress (RFC 9112 §9.5 leaves timeouts to the server).
 //!
 //! Content has two limits: the pause between two arrivals, and the average rate. The rate counts only the time in which
-//! content was *awaited*; the peer is not charged for time in which the application asked for no content.
+//! content was *awaited*. The peer is not charged for time in which the application asked for no content.
 
 use core::time::Duration;
 use std::time::Instant;

@@ -7,8 +7,8 @@
 //!   incomplete, malformed, over a limit, large or unusual. This path decides which error it is. It records how far it
 //!   has read and checks each line when its last byte arrives.
 //!
-//! So the same error is found at the same place however the network splits the head. Each byte is read a fixed number
-//! of times: for the line end, for the syntax of its line, and for its place in the [`RequestHead`].
+//! So the same error is found at the same place however the network splits the head. Each byte is read three times: for
+//! the line end, for the syntax of its line, and for its place in the [`RequestHead`].
 //!
 //! httparse accepts LF for CRLF; [`are_lines_sound`] rejects it.
 

@@ -36,9 +36,9 @@
 //! Everything that two readers could understand differently is rejected. If a proxy and this server disagree about the
 //! end of a request, one client's bytes become another client's request (`docs/threats.md#request-smuggling`).
 //!
-//! The server accepts no bare LF, no folded line, no blank before a colon or around a chunk size, no second length, and
-//! no coding except exactly one `chunked`. `grammar`, `target` and `framing` note each place where RFC 9112 would allow
-//! a server to be more lenient.
+//! The server rejects a bare LF, a folded line, and a blank before a colon or around a chunk size. It rejects a second
+//! length, and every coding except exactly one `chunked`. `grammar`, `target` and `framing` note each place where RFC
+//! 9112 would allow a server to be more lenient.
 //!
 //! A rejected request ends the connection: nothing behind it is read.
 //!

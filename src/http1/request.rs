@@ -1,5 +1,5 @@
-//! The builder that turns the parts of a head into a request: the head for the application, and the [`Exchange`] for
-//! the connection (RFC 9112 §3, §6, §9).
+//! The builder that turns the parts of a head into a request (RFC 9112 §3, §6, §9). The application gets the head, and
+//! the connection the [`Exchange`].
 //!
 //! Invariant: every part is a slice of the bytes the builder was created with, so that an offset can represent it.
 

@@ -24,8 +24,8 @@ impl Target {
     /// request-target = origin-form / absolute-form / authority-form / asterisk-form
     /// ```
     ///
-    /// Always rejects CONNECT, the only method with an authority-form: this server is not a proxy, and reading on after
-    /// a tunnel request would let the tunnelled bytes pass as requests.
+    /// Always rejects CONNECT, the only method with an authority-form: this server is not a proxy. Reading on after a
+    /// tunnel request would let the tunnelled bytes pass as requests.
     pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Self, ParseError> {
         if *method == Method::CONNECT {
             return Err(match target.iter().rposition(|&byte| byte == b':') {

@@ -556,8 +556,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Returns whether everything is as before the first stream: none is held, no content is unread, nothing waits to be
-    /// sent, and no credit of the connection is lost.
+    /// Returns whether everything is as before the first stream.
+    ///
+    /// None is held, no content is unread, nothing waits to be sent, and no credit of the connection is lost.
     #[must_use]
     pub fn is_quiescent(&self) -> bool {
         let mut window = self.receive_window;

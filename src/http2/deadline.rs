@@ -1,7 +1,7 @@
 //! The deadlines of one connection; the caller provides the time.
 //!
-//! A connection has a clock for its preface with the first SETTINGS, for the acknowledgement of its own, for a header
-//! block, and for the time without a stream. Two more concern content that the peer does not admit. Each stream has one
+//! A connection has four clocks. They run for its preface with the first SETTINGS, for the acknowledgement of its own,
+//! for a header block, and without a stream. Two more concern content that the peer does not admit. Each stream has one
 //! for the pace of its content, and one for its progress.
 
 use std::time::Instant;

@@ -1,5 +1,4 @@
-//! What a decoded field is to a request: a pseudo-field, a field with a meaning for the connection, or any other field
-//! (RFC 9113 §8.2, §8.3).
+//! What a decoded field is to a request: a pseudo-field, a field for the connection, or another (RFC 9113 §8.2, §8.3).
 //!
 //! The class also says whether name and value are well-formed. A table of HPACK keeps the class of each entry, so a
 //! field that arrives as an index is never checked again.

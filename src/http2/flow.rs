@@ -1,7 +1,7 @@
 //! The windows that this end grants (RFC 9113 §5.2).
 //!
 //! A stream may send as much as its window has room behind the content that its handler has not taken. The connection
-//! gets its credit back as soon as content lies in the buffer of its stream, so a handler that does not read delays its
+//! gets its credit back as soon as content lies in the buffer of its stream. So a handler that does not read delays its
 //! own stream only.
 //!
 //! A window doubles while the handler keeps up, as far as the windows of all streams stay within

@@ -16,7 +16,7 @@
 //! # Theory of operation
 //!
 //! [`Connection`] owns no socket, no clock and no content. The caller keeps the bytes that arrived and presents them to
-//! [`receive`](Connection::receive). Content is passed on as it comes, in any pieces; all else is read frame by frame,
+//! [`receive`](Connection::receive). Content is passed on as it comes, in any pieces. All else is read frame by frame,
 //! so every split of the input gives the same events and the same error.
 //!
 //! Output is appended to a buffer of the caller. The machine says which stream may send how much
@@ -30,10 +30,10 @@
 //!
 //! # What is rejected
 //!
-//! Everything that an HTTP/1 hop behind this server would read differently: fields of HTTP/1 connections, upper case,
-//! blanks around values, control characters, pseudo-fields late, twice, unknown or missing, another `host` than
-//! `:authority`, a `content-length` that is not the content's. A malformed message resets its stream. A block that
-//! cannot be decoded ends the connection.
+//! Everything that an HTTP/1 hop behind this server would read differently. Such are fields of HTTP/1 connections,
+//! upper case, blanks around values, and control characters. Such are pseudo-fields late, twice, unknown or missing,
+//! another `host` than `:authority`, and a `content-length` that is not the content's. A malformed message resets its
+//! stream. A block that cannot be decoded ends the connection.
 //!
 //! # Files
 //!

@@ -1,7 +1,7 @@
 //! The streams of a connection, by place and by id.
 //!
 //! Ids only grow, so the list of open streams is sorted by itself. Of closed streams the machine remembers the highest
-//! id, and the last ids it reset: their frames may still be on the way (RFC 9113 §5.1).
+//! id, and the last ids it reset. Their frames may still be on the way (RFC 9113 §5.1).
 //!
 //! Invariant: a stream is in the list of ids exactly while it is not closed.
 

@@ -64,8 +64,8 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
 /// port        = *DIGIT
 /// ```
 ///
-/// Deviations: rejects a comma, because two `Host` lines joined by a proxy look like one with a comma; rejects
-/// IPvFuture, which is unused; limits the port to 65535. Accepts an empty value, as RFC 9112 §3.2 requires.
+/// Deviations: rejects a comma, because two `Host` lines joined by a proxy look like one with a comma. Rejects
+/// IPvFuture, which is unused, and limits the port to 65535. Accepts an empty value, as RFC 9112 §3.2 requires.
 pub(crate) fn is_host(bytes: &[u8]) -> bool {
     if let Some(literal) = bytes.strip_prefix(b"[") {
         return is_ip_literal(literal);

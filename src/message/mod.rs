@@ -1,10 +1,9 @@
 //! HTTP messages (RFC 9110 §6): the head of a request, the head of a response, and a body. Floor 0: no I/O, no clock,
 //! no HTTP/1.
 //!
-//! A request's head stores the received bytes in one buffer and its fields as spans into it. So reading a request
-//! costs one copy, and no allocation once the buffer has grown. A response's head uses the `http` crate's names and
-//! values, which cannot contain CR, LF or NUL: an injection fails where the value is created, not where it is sent
-//! (RFC 9110 §5.5).
+//! A request's head stores the received bytes in one buffer and its fields as spans into it. So reading a request costs
+//! one copy, and no allocation once the buffer has grown. A response's head uses the `http` crate's names and values,
+//! which cannot contain CR, LF or NUL (RFC 9110 §5.5). So an injection fails where the value is created.
 //!
 //! WebSocket close codes are here too, because several protocols use them and protocols never import one another.
 

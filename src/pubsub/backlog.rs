@@ -1,8 +1,7 @@
 //! The queue of a subscriber with more than one entry waiting, and the policies that shorten it.
 //!
 //! Two marks bound the queue. At the high mark the subscriber *lags*: a policy makes one pass over the queue and brings
-//! it well below the mark, so the messages since the last pass pay for it. At the low mark the subscriber has caught
-//! up.
+//! it well below the mark. The messages since the last pass pay for it. At the low mark the subscriber has caught up.
 //!
 //! The queue is in the order of publication, except that a conflated value keeps the place of the first value of its
 //! key.

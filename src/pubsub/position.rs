@@ -1,7 +1,7 @@
 //! Positions in a topic's history: `epoch:sequence`.
 //!
 //! The sequence counts a topic's messages from 1 and never skips. The epoch identifies the numbering. A restart, or the
-//! removal of an idle topic, begins a new epoch; a position of an old epoch yields a gap instead of the wrong messages.
+//! removal of an idle topic, begins a new epoch. A position of an old epoch yields a gap instead of the wrong messages.
 //!
 //! Clients receive positions as text, in a message or as the `id` of a server-sent event, and send one back to resume.
 

@@ -26,7 +26,7 @@ pub enum SlowConsumer {
     DropNewest,
     /// Keeps only the latest waiting message of each topic and key, **in the place of the first**.
     ///
-    /// Every key thus gets its turn, even if all change faster than the subscriber reads; a value that moved to the end
+    /// Every key thus gets its turn, even if all change faster than the subscriber reads. A value that moved to the end
     /// with each change could wait forever. The price: keys may overtake one another, so such a topic has no history. A
     /// subscriber that keeps up gets every message.
     Conflate,

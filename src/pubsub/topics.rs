@@ -194,8 +194,7 @@ impl Topics {
         self.publish_all(slice::from_ref(publication))
     }
 
-    /// Queues several messages of one topic in order, like separate calls of [`publish`](Self::publish) but with the
-    /// work per subscriber done once for all messages that fit.
+    /// Queues several messages of one topic in order, with the work per subscriber done once for all messages that fit.
     pub fn publish_all(&mut self, publications: &[Publication]) -> Receipt {
         let mut receipt = Receipt::default();
         let Some(Publication { topic, .. }) = publications.first() else {

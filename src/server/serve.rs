@@ -1,5 +1,5 @@
-//! A connection from its first byte to its last: HTTP/1 until a 101 or HTTP/2's preface, then a WebSocket or HTTP/2 in a
-//! task of its own.
+//! A connection from its first byte to its last. It begins with HTTP/1. A 101 or HTTP/2's preface starts a WebSocket or
+//! HTTP/2 in a task of its own.
 
 use std::rc::Rc;
 

@@ -44,8 +44,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// The application has no state of type `T`; the shard does not exist, does not serve yet or has ended; 4096
-    /// closures wait for it; the closure panicked; or the application runs without a server.
+    /// The application has no state of type `T`. Or the shard does not exist, does not serve yet or has ended, or 4096
+    /// closures wait for it. Or the closure panicked, or the application runs without a server.
     ///
     /// # Cancel safety
     ///

@@ -1,8 +1,8 @@
 //! The end of a connection that sends and receives nothing more: the wait until the peer has acknowledged everything.
 //!
-//! A socket that is closed at once leaves its unacknowledged bytes in the kernel, for minutes if the peer reads
-//! nothing, beyond every limit on connections. So the socket stays until the peer's kernel has acknowledged all, or
-//! acknowledges too slowly. A slow peer receives the whole response; a peer that does not read is reset.
+//! A socket that is closed at once leaves its unacknowledged bytes in the kernel, beyond every limit on connections.
+//! They stay for minutes if the peer reads nothing. So the socket stays until the peer's kernel has acknowledged all,
+//! or acknowledges too slowly. A slow peer receives the whole response; a peer that does not read is reset.
 
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};

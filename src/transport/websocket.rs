@@ -1,11 +1,11 @@
 //! The driver of one WebSocket, on a server or a client. One task moves bytes between the [`ByteStream`] and the
 //! [`Duplex`], and runs the [`Owner`].
 //!
-//! Each turn runs the owner, receives while the owner waits for an event, and sends: first its messages and pending
-//! control frames, then one batch of publications. At most one send is in flight. While the owner is busy, nothing is
-//! received for it, and the peer's deadlines pause.
+//! Each turn runs the owner, receives while the owner waits for an event, and sends. First come its messages and
+//! pending control frames, then one batch of publications. At most one send is in flight. While the owner is busy,
+//! nothing is received for it, and the peer's deadlines pause.
 //!
-//! When the protocol is over, the driver sends the rest and waits for the peer to close; a server closes its half first
+//! When the protocol is over, the driver sends the rest and waits for the peer to close. A server closes its half first
 //! (RFC 6455 §7.1.1).
 
 use std::future::poll_fn;

@@ -91,7 +91,7 @@ impl Deflaters {
         window: Option<&mut SlidingWindow>,
     ) -> Option<&[u8]> {
         let place = usize::from(bits.bits() - WindowBits::MIN.bits());
-        // Put back only when it has finished. zlib-rs 0.6.8 cannot reuse one that stopped half-way: a reset drops its
+        // Put back only when it has finished. zlib-rs 0.6.8 cannot reuse one that stopped half-way. A reset drops its
         // pending output, but keeps that output's room taken.
         let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(bits))?;
         compressor.reset();

@@ -245,8 +245,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// Largest payload on the wire. Compression may enlarge a message: by 5 bytes for each stored block, and by an
-    /// eighth where an encoder writes fixed codes of up to 9 bits a byte, as zlib-ng does at level 1.
+    /// Largest payload on the wire. Compression may enlarge a message, by 5 bytes for each stored block. Fixed codes of
+    /// up to 9 bits a byte, as zlib-ng writes at level 1, enlarge it by an eighth.
     fn payload_bytes_max(&self, limits: &Limits) -> usize {
         let allowance = if self.is_compressed {
             limits.max_message_bytes / 8 + 64

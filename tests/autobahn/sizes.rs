@@ -1,4 +1,5 @@
-//! Sections 9 and 10: messages of up to 16 MiB, in up to 65,536 fragments, in writes of as little as 64 bytes, and thousands of small ones.
+//! Sections 9 and 10. Messages have up to 16 MiB, in up to 65,536 fragments, in writes of as little as 64 bytes.
+//! Thousands are small.
 //!
 //! The suite measures the time of these cases. This test checks only their outcome.
 

@@ -1,11 +1,11 @@
 //! A million deliveries over four shards while subscribers join and leave. Each subscriber gets every publisher's
 //! messages of a topic in order, without gaps and duplicates between its join and its leave.
 //!
-//! The plan of messages, joins and leaves is pseudo-random, the same in every run. A round has two halves. In the
-//! first half subscribers join and leave while all publishers publish, so either may come first. The second half
-//! begins when every join and leave is confirmed. So a joiner must get the end of the first half from some message
-//! on, and a leaver its beginning; of the second half, all or nothing. A round holds less than a subscriber's queue,
-//! so nothing is dropped.
+//! The plan of messages, joins and leaves is pseudo-random, the same in every run. A round has two halves. In the first
+//! half subscribers join and leave while all publishers publish, so either may come first. The second half begins when
+//! every join and leave is confirmed. So a joiner must get the end of the first half from some message on, and a leaver
+//! its beginning. Of the second half, each gets all or nothing. A round holds less than a subscriber's queue, so
+//! nothing is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `--reload`, with a small package that is edited while clients ask it: no connection is refused, errors show in the
+//! `--reload`, with a small package that is edited while clients ask it. No connection is refused, errors show in the
 //! browser, and the page comes back by itself.
 
 use std::fs;

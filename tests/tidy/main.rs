@@ -14,6 +14,7 @@
 mod circles;
 mod layers;
 mod prose;
+mod sentences;
 mod source;
 mod style;
 mod waits;
@@ -24,6 +25,7 @@ use std::sync::LazyLock;
 
 use layers::layers;
 use prose::{dead_rows, summaries, tell_tales, test_names};
+use sentences::sentences;
 use source::{Finding, Source};
 use style::{
     FILE_LINES_MAX, builders, commented_out, first_line, length, machine_paths, open_ends, runtimes, unsafe_code,
@@ -107,6 +109,11 @@ fn public_doc_summaries_have_one_sentence() {
 }
 
 #[test]
+fn sentences_have_at_most_25_words() {
+    hold_in(&[".rs", ".md"], sentences);
+}
+
+#[test]
 fn a_test_that_sleeps_has_a_reason() {
     hold(sleeps);
 }
@@ -125,10 +132,11 @@ fn every_rule_finds_what_it_is_there_for() {
         "//! x\n#[cfg(test)]\nmod tests {{\n{}}}\n",
         "    // y\n".repeat(FILE_LINES_MAX)
     );
+    let words = |before: &str, after: &str| format!("{before}Word{}{after}", " word".repeat(24));
     let machine = concat!("//! see /ho", "me/me/x");
     let builder = "//! A\npub struct A {\n}\nimpl A {\n    pub fn b(mut self) -> Self {\n";
     let warned = builder.replace("pub struct", "#[must_use = \"b\"]\npub struct");
-    let cases: [(Rule, &str, &str, Option<usize>); 49] = [
+    let cases: [(Rule, &str, &str, Option<usize>); 58] = [
         (builders, "src/a.rs", builder, Some(5)),
         (builders, "src/a.rs", &warned, None),
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
@@ -238,6 +246,25 @@ fn every_rule_finds_what_it_is_there_for() {
             None,
         ),
         (summaries, "src/a.rs", "/// Sends it. Waits.\nfn a() {}", None),
+        (sentences, "src/a.rs", &words("//! a\n// ", " one."), Some(2)),
+        (sentences, "src/a.rs", &words("//! a\n/// A. ", "\n/// one."), Some(2)),
+        (sentences, "src/a.rs", &words("let a = \"", " one.\";"), None),
+        (sentences, "src/a.rs", &words("//! a\n// ", " `one two`."), Some(2)),
+        (sentences, "docs/a.md", &words("# A\n\n", " e.g. One"), Some(3)),
+        (sentences, "docs/a.md", &words("# A\n\n| a | ", " one |"), Some(3)),
+        (
+            sentences,
+            "docs/a.md",
+            &words("", ". One. [Two](https://three four) five."),
+            None,
+        ),
+        (
+            sentences,
+            "docs/a.md",
+            &words("", "\n- one\n\n|\n| two | three |"),
+            None,
+        ),
+        (sentences, "docs/a.md", &words("```text\n", " one\n```\ntwo"), None),
         (
             sleeps,
             "tests/a.rs",

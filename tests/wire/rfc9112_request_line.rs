@@ -126,8 +126,8 @@ fn refuses_what_is_not_http() {
     );
 }
 
-/// RFC 9113 §3.4: without HTTP/2, its preface has an unsupported major version, and a target that only OPTIONS may have;
-/// either is a reason to refuse it.
+/// RFC 9113 §3.4: without HTTP/2, its preface has an unsupported major version, and a target that only OPTIONS may
+/// have. Either is a reason to refuse it.
 #[test]
 fn refuses_the_http_2_preface() {
     let server = Server::start("conformance", &["--no-http2"]);

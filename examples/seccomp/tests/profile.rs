@@ -26,8 +26,9 @@ use support::server::{Server, driver_under_test, path_of};
 /// The system calls of io_uring.
 const IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
 
-/// The calls that Docker's documentation names as blocked by its default profile (docs.docker.com/engine/security/seccomp), less
-/// those of io_uring, and less `clone`, which is blocked for new namespaces only.
+/// The calls that Docker's documentation names as blocked by its default profile
+/// (docs.docker.com/engine/security/seccomp). Those of io_uring are left out, and so is `clone`, which is blocked for
+/// new namespaces only.
 const BLOCKED_BY_DOCKER: &str = "\
     acct add_key bpf clock_adjtime clock_settime create_module delete_module finit_module get_kernel_syms \
     get_mempolicy init_module ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie mbind mount \

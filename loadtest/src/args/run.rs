@@ -14,7 +14,7 @@ const UNLIMITED: &str = "1440m";
 /// Load one running server, and print its throughput and latency.
 ///
 /// Without --rate (closed loop), each connection waits for its answer before it sends the next request: this measures
-/// capacity. With --rate (open loop), requests are due at fixed moments whether or not the server keeps up, and latency
+/// capacity. With --rate (open loop), requests are due at fixed moments whether or not the server keeps up. Latency
 /// counts from then: this measures what users of a service see.
 ///
 /// A ws:// URL receives messages that the server must return unchanged (echo). With --publish, each connection must
@@ -40,7 +40,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) rate: Option<f64>,
     /// Fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other URL.
-    /// --rate then counts published messages per second; without it, the next burst follows when all subscribers have
+    /// --rate then counts published messages per second. Without it, the next burst follows when all subscribers have
     /// the last one
     #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
     pub(crate) publish: Option<Target>,

@@ -1,6 +1,6 @@
 //! The target of a load: a parsed URL and the addresses of its host.
 //!
-//! The system's resolver can block for long and offers no way to cancel it, so it runs on a thread that is abandoned at
+//! The system's resolver can block for long and offers no way to cancel it. So it runs on a thread that is abandoned at
 //! the timeout.
 
 use std::fmt;

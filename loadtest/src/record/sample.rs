@@ -119,8 +119,8 @@ impl Noise {
 
     /// The share that disturbs the server's figures.
     ///
-    /// The load's core does not count: the server's CPU time is judged, and the kernel's own work on a core that often
-    /// sleeps counts as that of others.
+    /// The load's core does not count, because the server's CPU time is judged. The kernel's own work on a core that
+    /// often sleeps counts as that of others.
     pub(crate) fn disturbance(self) -> f64 {
         self.others_on_server_core.max(self.stolen)
     }

@@ -3,14 +3,14 @@
 //! Each stall is counted. At most one per second and shard is logged: while it lasts, with what the shard runs, and at
 //! its end, with its whole length. Seastar's reactor reports stalls at the same threshold.
 //!
-//! What the shard runs is the named work of the current task, such as a route, or else the place in the source that
-//! started the task. Both are set anew at each poll, so one task is not blamed for another. Of several tasks in one run,
-//! the watchdog blames the one it has found running most often.
+//! The report names the work of the current task, such as a route, or else the place in the source that started the
+//! task. Both are set anew at each poll, so one task is not blamed for another. Of several tasks in one run, the
+//! watchdog blames the one it has found running most often.
 //!
 //! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading
-//! a clock: odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too,
-//! and the first shard to wake wakes it. That wake-up may come a turn late, so a stall in the very first turn after a
-//! rest is found a turn late.
+//! a clock. A number that stays odd for too long is a stall. Once all shards have slept for a while the watchdog sleeps
+//! too, and the first shard to wake wakes it. That wake-up may come a turn late, so a stall in the very first turn
+//! after a rest is found a turn late.
 //!
 //! During a stall, new connections are steered to the other shards, as far as the listeners allow. With `--balance` the
 //! same happens while a shard has far more connections than its share.
@@ -369,8 +369,8 @@ impl HeartbeatWatch {
         if !self.reported.is_none_or(is_due) {
             return;
         }
-        // A long stall behind a reported one is reported once the interval has passed, and so is a task in the same run that
-        // takes longer than the reported one.
+        // A long stall behind a reported one is reported once the interval has passed. So is a task in the same run
+        // that takes longer than the reported one.
         let Some(work) = self.culprit().cloned() else { return };
         if self.blamed.as_ref() != Some(&work) {
             self.reported = Some(now);

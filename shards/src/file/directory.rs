@@ -50,8 +50,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// The path names something else, this process may not search it, or the kernel lacks `openat2` (before Linux 5.6, or in
-    /// a sandbox that forbids it).
+    /// The path names something else, or this process may not search it. Or the kernel lacks `openat2`: before Linux
+    /// 5.6, or in a sandbox that forbids it.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = openat(CWD, path, flags, Mode::empty())?;
@@ -79,7 +79,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if `wait` refuses to wait and the path is not in memory; otherwise the
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if `wait` refuses to wait and the path is not in memory. Otherwise the
     /// kernel's: the path does not exist, leads outside, or may not be searched.
     pub fn look_up(&self, path: &[u8], wait: DiskWait) -> io::Result<Metadata> {
         let found = self.open_beneath(path, OFlags::PATH, wait)?;

@@ -26,13 +26,12 @@ impl File {
         Metadata::of(self.0.as_fd())
     }
 
-    /// Reads bytes at an offset and returns how many; fewer than the buffer takes at the end of the file, or of what is
-    /// in memory.
+    /// Reads bytes at an offset and returns how many: fewer at the end of the file, or of what is in memory.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if `wait` refuses to wait and the first byte is not in memory, or the
-    /// file system cannot tell; otherwise the disk or the file system failed.
+    /// file system cannot tell. Otherwise the disk or the file system failed.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64, wait: DiskWait) -> io::Result<usize> {
         loop {
             let read = match wait {

@@ -1,13 +1,13 @@
 //! A path that is held open, from the directory it is beneath to its file.
 //!
-//! Why: a server that knows a file asks the kernel for each request whether it is still the one. Resolving the path again
-//! opens and closes descriptors; asking the open ones takes one `statx` for each directory on the way, and one for the
-//! file.
+//! Why: a server that knows a file asks the kernel for each request whether it is still the one. Resolving the path
+//! again opens and closes descriptors. Asking the open ones takes one `statx` for each directory on the way, and one
+//! for the file.
 //!
-//! Invariant: while no directory on the way has changed its times, its entries are the same, so the path leads to the same
-//! file, and names that were missing beside it still are. That holds on the file systems listed here, for directories that
-//! had not changed for a while when the path was followed. A file system that is mounted over a directory changes
-//! nothing that can be seen here, so callers follow the path again now and then.
+//! Invariant: while no directory on the way has changed its times, its entries are the same. So the path leads to the
+//! same file, and names that were missing beside it still are. That holds on the file systems listed here, for
+//! directories that had not changed for a while when the path was followed. A file system that is mounted over a
+//! directory changes nothing that can be seen here, so callers follow the path again now and then.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::SystemTime;

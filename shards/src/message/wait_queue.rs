@@ -147,8 +147,8 @@ mod tests {
         });
     }
 
-    /// Counts its wake-ups in an atomic of loom. What happened before a wake-up is visible to the poll that follows it, as
-    /// with the wakers of tasks; an atomic of std would not tell loom so.
+    /// Counts its wake-ups in an atomic of loom. What happened before a wake-up is visible to the poll that follows it,
+    /// as with the wakers of tasks. An atomic of std would not tell loom so.
     #[cfg(squall_loom)]
     struct WokenBefore(loom::sync::atomic::AtomicUsize);
 

@@ -1,10 +1,9 @@
 //! The wake flag of a shard: wakes a sleeping shard without a lost wake-up, and without a system call while it is awake.
 //!
-//! Invariant: after [`WakeFlag::notify`] returns, either the shard sees the message before it next sleeps, or `notify`
-//! returned `true` and the caller writes the eventfd that ends the sleep. Each side writes its own flag, passes a
+//! Invariant: once [`WakeFlag::notify`] has returned `false`, the shard sees the message before it next sleeps. Once it
+//! has returned `true`, the caller writes the eventfd that ends the sleep. Each side writes its own flag, passes a
 //! sequentially consistent fence, then reads the other's flag (Dekker's pattern). So at least one side sees the other.
 //! `tests` checks this under loom (see [`sync`](crate::sync)).
-//! (see [`sync`](crate::sync)).
 
 use crate::sync::{AtomicBool, Ordering, fence};
 

@@ -1,10 +1,11 @@
 //! The lock of a TCP address that a process does not share.
 //!
-//! Why: the shards of a process listen with `SO_REUSEPORT`, so the kernel admits any further process of the same user that
-//! does too, and gives it a part of the connections. The lock lets the second process see that the first does not share.
+//! Why: the shards of a process listen with `SO_REUSEPORT`. So the kernel admits any further process of the same user
+//! that does too, and gives it a part of the connections. The lock lets the second process see that the first does not
+//! share.
 //!
-//! The lock is an abstract Unix socket: the kernel removes it with its process, even a killed one, and keeps one set of
-//! names for each network namespace, as it does for TCP addresses.
+//! The lock is an abstract Unix socket, which the kernel removes with its process, even a killed one. The kernel keeps
+//! one set of names for each network namespace, as it does for TCP addresses.
 //!
 //! Invariant: of two processes that start at the same time, at least one sees the other. The one that does not share locks
 //! the address first and then verifies that no process listens. The one that shares listens first and then looks for the

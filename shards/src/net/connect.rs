@@ -65,8 +65,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The name has no address, every address failed (the error is that of the last to fail), the deadline passed, or the
-    /// pool for blocking work is full.
+    /// The name has no address, or every address failed; the error is that of the last to fail. Or the deadline passed,
+    /// or the pool for blocking work is full.
     ///
     /// # Panics
     ///

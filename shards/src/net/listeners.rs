@@ -102,7 +102,7 @@ impl Listeners {
     ///
     /// Only the first process knows the numbers of its sockets. So the stalled shard of a later one still gets new
     /// connections. An address without a visible holder is first waited for, as by [`bind_tcp`](Self::bind_tcp), then
-    /// shared: the sockets of a killed process would get a part of the connections until the kernel closes them.
+    /// shared. The sockets of a killed process would get a part of the connections until the kernel closes them.
     ///
     /// # Errors
     ///
@@ -279,7 +279,7 @@ impl Listeners {
 
     /// Limits the unsent bytes that the kernel buffers per connection accepted from now on (`TCP_NOTSENT_LOWAT`).
     ///
-    /// Without a limit the kernel buffers up to 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, so policies
+    /// Without a limit the kernel buffers up to 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading. So policies
     /// for slow peers act that many bytes late. Bytes in flight are not counted. Unix sockets keep their own limit.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! Sockets of a shard: listeners bound before the shards start, outgoing connections, and byte streams.
 //!
 //! Each socket type holds an enum with a variant for each driver: a slot in the [ring](crate::driver::io_uring) or in
-//! [epoll](crate::driver::epoll), made from the shard's [`Reactor`](crate::driver::Reactor). UDP sockets get their place
-//! here, in `net/udp`, in the same form. Files get the folder `file/` beside this one: their reads and writes are requests to
-//! the ring, or blocking work under epoll, which has no operation for files.
+//! [epoll](crate::driver::epoll), made from the shard's [`Reactor`](crate::driver::Reactor). UDP sockets get their
+//! place here, in `net/udp`, in the same form. Files have the folder `file/` beside this one. Their reads never wait,
+//! or are blocking work.
 
 mod address_lock;
 mod bound_socket;

@@ -29,16 +29,16 @@ use crate::clock;
 /// The part of a group's limit kept free for the process: hot program pages, stacks, pool threads. 2 MiB.
 const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The part of a group's limit kept free per shard, because it is taken without a check. 8 MiB: 4 MiB of receive
-/// buffers that a burst may touch at once; 3 MiB for the 1024 connections io_uring accepts ahead of the shard, 1.6 KiB
-/// each (Linux 6.18, rounded up); 1 MiB reserved between two checks.
+/// The part of a group's limit kept free per shard, because it is taken without a check. 8 MiB. A burst may touch 4 MiB
+/// of receive buffers at once. The 1024 connections io_uring accepts ahead of the shard take 1.6 KiB each (Linux 6.18),
+/// 3 MiB rounded up. 1 MiB is reserved between two checks.
 const SHARD_RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The least memory of a process without its shards. 8 MiB: the 2 MiB kept free, and 6 MiB of program data.
 const LEAST_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The least memory of a shard. 14 MiB: the 8 MiB kept free, 5 MiB measured on io_uring before the first connection
-/// (Linux 6.18, a debug build that touches all receive buffers), 1 MiB to serve with.
+/// The least memory of a shard. 14 MiB: the 8 MiB kept free, 5 MiB on io_uring before the first connection, 1 MiB to
+/// serve with. The 5 MiB were measured on Linux 6.18, in a debug build that touches all receive buffers.
 const SHARD_LEAST_BYTES: u64 = 14 * 1024 * 1024;
 
 /// The maximum age of a group's file-page count. 10 ms: the kernel sums it in up to 100 µs, so at most 1 % of a core.

@@ -2,7 +2,7 @@
 //! cannot stop a shard.
 //!
 //! A reader that has gone does not end the server either. A write of up to `PIPE_BUF` bytes to a pipe that poll(2)
-//! reports writable does not block, nor does one to a terminal that is not stopped. A write to a file waits for the
+//! reports writable does not block. Nor does one to a terminal that is not stopped. A write to a file waits for the
 //! file system, as any write does. Other processes may write to the same pipe in between. Without a queue or a thread,
 //! a line written survives the end of the process.
 

@@ -1,10 +1,10 @@
 //! System calls without a home elsewhere, including those without a safe wrapper in any crate.
 //!
-//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack six calls:
-//! distributing connections over a `SO_REUSEPORT` group (`SO_ATTACH_REUSEPORT_CBPF`), closing a listener without a loss
-//! (`SO_ATTACH_FILTER`), limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`),
-//! returning free memory (`malloc_trim`), and yielding to all other threads (`SCHED_IDLE`). tokio needs a promise that a watched descriptor stays open. Everything else
-//! goes through rustix and is safe.
+//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack six calls.
+//! `SO_ATTACH_REUSEPORT_CBPF` distributes connections over a group, and `SO_ATTACH_FILTER` closes a listener without a
+//! loss. `TCP_NOTSENT_LOWAT` limits unsent bytes, and `SIOCOUTQ` asks for unacknowledged ones. `malloc_trim` returns
+//! free memory, and `SCHED_IDLE` yields to all other threads. tokio needs a promise that a watched descriptor stays
+//! open. Everything else goes through rustix and is safe.
 //!
 //! Invariant: this file keeps no state; each function asks the kernel once and returns the answer.
 
@@ -110,7 +110,7 @@ fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) ->
     let length = libc::socklen_t::try_from(size_of::<u32>())
         .map_err(|_| invalid("the number cannot be described to the kernel"))?;
     // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. The kernel reads at most `length`
-    // bytes of the option's value, which `number` is, of exactly that length; it lives until the call returns, and the
+    // bytes of the option's value, which `number` is, of exactly that length. It lives until the call returns, and the
     // kernel keeps no pointer.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const number).cast(), length) };
     if status == 0 {
@@ -237,7 +237,7 @@ pub(crate) fn invalid(reason: &'static str) -> io::Error {
 ///
 /// Panics outside a tokio runtime.
 pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, Errno)> {
-    // SAFETY: an `OwnedFd` is open as long as it lives, always answers with the same descriptor, and closes it only
+    // SAFETY: an `OwnedFd` is open as long as it lives and always answers with the same descriptor. It closes it only
     // when the `AsyncFd` that owns it from here on is dropped.
     let watched = unsafe { AsyncFd::register(descriptor) };
     watched.map_err(|refused| {

@@ -1,8 +1,8 @@
 //! Runs a shard's root future, the turn: glommio beside the ring, tokio's current-thread runtime beside epoll.
 //!
-//! Only this file names glommio. glommio must never park: its sleep would not see our ring's completions, and its `run`
-//! can park although tasks are runnable if its preemption timer fires at the wrong moment. So that timer is set beyond
-//! any uptime, its latency ring stays empty, and the turn sleeps in our ring. tokio, in contrast, must park: its sleep
+//! Only this file names glommio. glommio must never park: its sleep would not see our ring's completions. Its `run` can
+//! park although tasks are runnable, if its preemption timer fires at the wrong moment. So that timer is set beyond any
+//! uptime, its latency ring stays empty, and the turn sleeps in our ring. By contrast, tokio must park: its sleep
 //! delivers epoll's events.
 
 use std::future::Future;

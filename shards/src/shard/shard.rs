@@ -107,8 +107,9 @@ impl Shard {
 
     /// Sets the names of what this shard's tasks work on, such as routes; a stall report quotes the current one.
     ///
-    /// Store the index of a name in the returned number before its work begins, at each poll: every poll of a task begins
-    /// without a name. A report then quotes the place that spawned the task. Only the first call sets names.
+    /// Store the index of a name in the returned number before its work begins. Do so at each poll: every poll of a
+    /// task begins without a name. A report then quotes the place that spawned the task. Only the first call sets
+    /// names.
     #[must_use]
     pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.context.heartbeat().name_work(names)

@@ -1,8 +1,8 @@
 //! The turn: the loop of a shard, the same for both drivers.
 //!
-//! Run every woken task → take messages → let the driver submit what the tasks asked for and, if no task is runnable,
-//! sleep until an event → wake the tasks concerned. All sleeping happens in the driver, without a time limit: a peer, a
-//! deadline and another thread each end it as an event.
+//! Run every woken task → take messages → let the driver submit what the tasks asked for → wake the tasks concerned. If
+//! no task is runnable, the driver sleeps until an event. All sleeping happens in the driver, without a time limit: a
+//! peer, a deadline and another thread each end it as an event.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
         shard.count_turn(may_sleep);
         reactor.turn(shard.core(), may_sleep).await;
         if timers.more_due() || deadline.is_some_and(|deadline| deadline <= shard.now()) {
-            // Bytes before deadlines: after a pause of the whole process (SIGSTOP, a busy host) the kernel may report
+            // Bytes before deadlines. After a pause of the whole process (SIGSTOP, a busy host) the kernel may report
             // the timer first, though the peer's bytes arrived in time. Such a peer must not be timed out.
             reactor.catch_up(shard.core()).await;
             timers.expire(shard.now());

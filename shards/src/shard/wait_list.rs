@@ -1,6 +1,6 @@
 //! The tasks of one shard that wait for the same event.
 //!
-//! Invariant: wakers are woken and dropped while the list is not borrowed, because a waker may run anything, and the last
+//! Invariant: wakers are woken and dropped while the list is not borrowed, because a waker may run anything. The last
 //! waker of a task drops it, with a [`Wait`] it owns.
 
 use std::cell::RefCell;

@@ -174,8 +174,9 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a
-    /// shard did not stop in time. The thread of an overdue shard is abandoned and ends with the process.
+    /// A shard could not be set up; then no `main` has run. Or a `main` returned an error, of which the first is
+    /// returned. Or a shard did not stop in time. The thread of an overdue shard is abandoned and ends with the
+    /// process.
     #[track_caller]
     pub fn run<M, F>(mut self, main: M) -> Result<(), LaunchError>
     where

@@ -1,8 +1,8 @@
 //! Which CPUs this process may use, and which of them each shard and the blocking pool get.
 //!
-//! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts (the kernel keeps it
-//! within the cpuset), and so does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for
-//! half of each period. std reads the quota, in either version of control groups.
+//! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts, which the kernel keeps
+//! within the cpuset. So does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for half of
+//! each period. Rust's library reads the quota, in either version of control groups.
 //!
 //! Invariant: the deciding functions are pure. The CPU list is never empty.
 

@@ -35,8 +35,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct BlockingLimits {
     /// The most threads at once, at least 1.
     ///
-    /// Default 32: enough to keep a local database or disk busy, and few enough that
-    /// password hashing on all of them does not starve the machine.
+    /// Default 32: enough to keep a local database or disk busy. Password hashing on all of them does not starve the
+    /// machine.
     pub threads_max: usize,
     /// The most closures waiting for a thread, at least 1.
     ///
@@ -178,7 +178,8 @@ impl Drop for Owner {
     }
 }
 
-/// What starting a thread takes: 2 MiB of stack, which is std's size, and 1 MiB for its signal stack and what allocators keep for a thread.
+/// What starting a thread takes. Its stack has 2 MiB, which is std's size. Its signal stack and what allocators keep
+/// for a thread have 1 MiB.
 const THREAD_BYTES: usize = 3 * 1024 * 1024;
 
 /// Asks for what a thread takes, and gives it back.

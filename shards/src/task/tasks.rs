@@ -60,7 +60,7 @@ impl Tasks {
         waker::install(&self.wakes, &self.queue);
     }
 
-    /// Appends a task to the queue. It is not polled here: a chain of tasks that spawn one another would exhaust the
+    /// Appends a task to the queue. It is not polled here. A chain of tasks that spawn one another would exhaust the
     /// stack, and a task would run inside its spawner's borrows.
     pub(crate) fn spawn(&self, place: Place, future: TaskFuture) {
         let mut tasks = self.tasks.borrow_mut();

@@ -1,8 +1,8 @@
 //! Drops a future at each of its polls: the harness of the table "What is lost when a future is dropped" in
 //! `ARCHITECTURE.md`.
 //!
-//! A scenario runs repeatedly, with a future dropped before its first poll, after its first, after its second, until it
-//! is ready before it would be dropped. After each drop the scenario checks the table's claim.
+//! A scenario runs repeatedly, with a future dropped before its first poll, after its first, and so on. It ends when
+//! the future is ready before its drop. After each drop the scenario checks the table's claim.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;

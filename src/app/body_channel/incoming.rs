@@ -3,8 +3,8 @@
 //! Content is requested lazily: until the handler waits for it, the driver pushes nothing. So `100 (Continue)` is held
 //! back (RFC 9110 §10.1.1), and a handler that stops reading stops the peer.
 //!
-//! Invariant: unread content and its buffer stay below [`WINDOW_BYTES`] if read in pieces, and below the body limit if
-//! read whole, plus the last push of the driver.
+//! Invariant: unread content and its buffer stay below a limit plus the last push of the driver. It is [`WINDOW_BYTES`]
+//! if read in pieces, and the body limit if read whole.
 
 use core::task::{Poll, Waker};
 

@@ -153,7 +153,7 @@ impl StaticFiles {
     ///
     /// # Errors
     ///
-    /// 404 if the path names nothing that is served, 412 and 416 as the request's conditions ask, 503 if descriptors or
+    /// 404 if the path names nothing that is served, 412 and 416 as the request's conditions ask. 503 if descriptors or
     /// memory are short, 500 if the file cannot be read.
     ///
     /// # Cancel safety

@@ -28,8 +28,8 @@ impl Context {
     /// URL. The path is relative to the directory of the first [`StaticFiles`](crate::StaticFiles) that the
     /// application serves at a pattern such as `/static/{*path}`.
     ///
-    /// It never waits. The URL lacks the version if the file is not served, and while the version of a large file, or
-    /// of one that must come from the disk, is being computed. [`static_url_with_version`](Self::static_url_with_version)
+    /// It never waits. The URL lacks the version if the file is not served. It also lacks it while the version of a
+    /// large file, or of one on the disk, is being computed. [`static_url_with_version`](Self::static_url_with_version)
     /// waits for it.
     ///
     /// # Errors

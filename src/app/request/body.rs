@@ -62,7 +62,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 413 over the limit, 400 for broken framing, 408 if the peer sends too slowly, 503 if memory is short;
+    /// 413 over the limit, 400 for broken framing, 408 if the peer sends too slowly, 503 if memory is short.
     /// [`is_peer_gone`](Error::is_peer_gone) if the peer is gone.
     ///
     /// # Cancel safety

@@ -93,7 +93,7 @@ impl<'a> Cookies<'a> {
     ///
     /// # Errors
     ///
-    /// 500, with nothing set: the head has been sent; a browser would ignore the cookie or read another one; or name
+    /// 500, with nothing set. The head has been sent, a browser would ignore the cookie or read another one, or name
     /// and value have more than 4096 bytes.
     pub fn set<'c>(self, cookie: impl Into<Cookie<'c>>) -> Result {
         let cookie = cookie.into();

@@ -63,7 +63,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter and the expected type, if the value is badly encoded or does not parse; 500 if the
+    /// 400, naming the parameter and the expected type, if the value is badly encoded or does not parse. 500 if the
     /// route has no such parameter.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
         let Some(raw) = self.raw_param(name) else {

@@ -20,7 +20,7 @@ use crate::app::shared::Shared;
 use crate::error::{Error, HttpError, Result, bad_request};
 use crate::memory;
 
-/// How much of a file is written or read at once: 64 KiB, so that a hop to another thread is a small part of the cost.
+/// How much of a file is written or read at once. 64 KiB: a hop to another thread is then a small part of the cost.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The fields and the files of a multipart form.
@@ -71,8 +71,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// As [`multipart`](Self::multipart) and [`Multipart::next_part`](crate::Multipart::next_part); 400, naming the field, if a field is not UTF-8;
-    /// 507 if the disk is full, 503 if too many writes wait for it.
+    /// As [`multipart`](Self::multipart) and [`Multipart::next_part`](crate::Multipart::next_part). 400, naming the
+    /// field, if a field is not UTF-8. 507 if the disk is full, 503 if too many writes wait for it.
     ///
     /// # Cancel safety
     ///

@@ -54,7 +54,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 415 for another type, and for a `Content-Encoding` that the route does not undo; 400 if the type has no valid
+    /// 415 for another type, and for a `Content-Encoding` that the route does not undo. 400 if the type has no valid
     /// boundary; 500 if the content was taken before.
     pub fn multipart(&mut self) -> Result<Multipart> {
         let boundary = self.boundary()?;
@@ -168,8 +168,8 @@ impl Part<'_> {
     ///
     /// # Errors
     ///
-    /// 400, naming the field, if the text is not UTF-8; 413 if it is longer than
-    /// [`max_field_bytes`](crate::Application::max_field_bytes), also if the part is a file; otherwise as
+    /// 400, naming the field, if the text is not UTF-8. 413 if it is longer than
+    /// [`max_field_bytes`](crate::Application::max_field_bytes), also if the part is a file. Otherwise as
     /// [`chunk`](Self::chunk).
     ///
     /// # Cancel safety

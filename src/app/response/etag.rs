@@ -18,8 +18,7 @@ use crate::message::{HeaderValue, Method, StatusCode, header};
 /// How many bytes of the digest are in the tag. 16: two contents with one tag cannot be found.
 const TAG_BYTES: usize = 16;
 
-/// Middleware that gives pages a strong `ETag` of their content, and answers 304 to a client that has the page (Tornado
-/// does so for every handler).
+/// Middleware that gives pages a strong `ETag` of their content, and answers 304 to a client that has the page.
 ///
 /// It acts on GET and HEAD with the status 200 whose content was written as a whole. Streams and flushed content have no
 /// tag, and neither has content with `Cache-Control: no-store`. A handler can set `ETag` or `Last-Modified` itself, also

@@ -6,8 +6,8 @@
 //! Some misuse has no caller that could receive an error, such as writing after `finish` or content with a 204. It is
 //! recorded and turns the response into a 500. If the head has been sent, it closes the connection instead.
 //!
-//! Names and values are those of the `http` crate, so application data cannot inject a line: [`Context::set_header`]
-//! rejects the value and sets nothing (RFC 9110 §5.5).
+//! Names and values are those of the `http` crate, so application data cannot inject a line (RFC 9110 §5.5).
+//! [`Context::set_header`] rejects the value and sets nothing.
 
 use core::fmt::Display;
 use core::future::poll_fn;
@@ -55,9 +55,9 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500, with nothing set, if the head has been sent or if the name or value is invalid: CR, LF or NUL in it, or a
-    /// space or tab at either end, which recipients strip. Where the value comes from the client, `.or_status(400)?`
-    /// reports the client's fault.
+    /// 500, with nothing set, if the head has been sent or if the name or value is invalid. Invalid are CR, LF and NUL,
+    /// and a space or tab at either end, which recipients strip. Where the value comes from the client,
+    /// `.or_status(400)?` reports the client's fault.
     pub fn set_header<N, V>(&mut self, name: N, value: V) -> Result
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -166,7 +166,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`is_peer_gone`](Error::is_peer_gone) if the peer is gone or has received the complete response; 500 if the
+    /// [`is_peer_gone`](Error::is_peer_gone) if the peer is gone or has received the complete response. 500 if the
     /// response cannot be sent as written; 503 if memory is short.
     ///
     /// # Cancel safety

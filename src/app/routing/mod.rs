@@ -1,8 +1,8 @@
 //! How a request finds its endpoint: hosts, patterns, routes.
 //!
 //! [`get`], [`post`] and their like make a [`Route`], which [`Application::route`](crate::Application::route) and
-//! [`Routes::route`] put at a pattern. They are not in the prelude: handler functions often have these names, and a
-//! function of your own would hide the imported one without a word.
+//! [`Routes::route`] put at a pattern. They are not in the prelude: handler functions often have these names. A
+//! function of your own would hide the imported one without a warning.
 //!
 //! ```
 //! use squall::prelude::*;

@@ -224,8 +224,8 @@ impl Pattern {
 }
 
 impl Parameter {
-    /// Rejects a value whose URL would not match this pattern: an empty value, one of another type, or a dot segment,
-    /// which clients remove (RFC 3986 §5.2.4).
+    /// Rejects a value whose URL would not match this pattern. It is empty, of another type, or a dot segment, which
+    /// clients remove (RFC 3986 §5.2.4).
     fn check(&self, value: &str) -> Result<(), String> {
         let dots = |segment: &str| segment == "." || segment == "..";
         if value.is_empty() {

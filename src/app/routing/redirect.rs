@@ -1,6 +1,6 @@
 //! Routes that redirect to another path: Tornado's `RedirectHandler`.
 //!
-//! Invariant: the host of the location is written in the target. No path and no query of a client changes it, so the
+//! Invariant: the host of the location is written in the target. A path or a query of a client never changes it. So the
 //! values of parameters stand behind the first `/` of a path, and a path never begins with two slashes (RFC 3986 §4.2).
 
 use percent_encoding::{AsciiSet, utf8_percent_encode};

@@ -1,6 +1,6 @@
 //! A route as a value: what serves the methods of one path, with a name and middleware.
 //!
-//! The value knows no pattern. A name and a middleware belong to the value that they were given to, so the order in
+//! The value knows no pattern. A name and a middleware belong to the value that they were given to. So the order in
 //! which an application lists its routes has no effect on them.
 
 use core::fmt;
@@ -270,8 +270,8 @@ impl Route {
 
     /// Adds middleware around all methods of this route, inside the middleware of its groups.
     ///
-    /// Of several, the one added first is outermost. It also runs for the path's 405 and automatic OPTIONS, unless the
-    /// path has several routes: these then run within the middleware of the groups alone.
+    /// Of several, the one added first is outermost. It also runs for the path's 405 and automatic OPTIONS. If the path
+    /// has several routes, these run within the middleware of the groups alone.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
         self.problems.extend(middleware.flaw());
         self.chain.push(Rc::new(middleware));

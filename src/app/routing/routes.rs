@@ -207,14 +207,14 @@ macro_rules! routing_methods {
         /// Sets the function that writes error pages (Tornado's `write_error`).
         ///
         /// In a group, it writes the page of every error of a request to the group's routes, also of the middleware
-        /// further out, and of requests under its prefix or host that match no route. The page of the innermost group
-        /// counts.
+        /// further out. It also answers requests under its prefix or host that match no route. The page of the
+        /// innermost group counts.
         ///
         /// Status and fields of the error are set before the call, and the function may change them. If it fails, the
         /// default page is sent.
         ///
-        /// The application's page also answers requests that no handler gets: malformed or late ones (400, 408, 414,
-        /// 417, 431, 501, 505), and those without memory (503). Such a context has the method GET, an empty path and no
+        /// The application's page also answers requests that no handler gets. They are malformed or late (400, 408,
+        /// 414, 417, 431, 501, 505), or find no memory (503). Such a context has the method GET, an empty path and no
         /// fields, unless the head was read whole. A stream is replaced by the default page there.
         pub fn error_page<F, R>(mut $self, page: F) -> Self
         where

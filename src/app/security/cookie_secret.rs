@@ -1,6 +1,6 @@
 //! The secrets that sign cookies, each with a version (Tornado's `cookie_secret` and `key_version`).
 //!
-//! One version signs, and all of them verify. So a secret is replaced without ending any session: add the new one, sign
+//! One version signs, and all of them verify. So a secret is replaced without ending any session. Add the new one, sign
 //! with it, and remove the old one once its last cookie has expired.
 //!
 //! A secret is absorbed into its HMAC once, at the start, and not stored itself.

@@ -89,8 +89,8 @@ impl Cors {
 
     /// Allows pages of an origin, as browsers write it: `https://app.example` or `http://localhost:3000`.
     ///
-    /// An origin with a path, a slash at its end, capital letters or its scheme's default port is a mistake that
-    /// the application's build reports: no browser sends it.
+    /// The application's build rejects an origin with a path, a slash at its end, capital letters or its scheme's
+    /// default port. No browser sends it.
     pub fn origin(mut self, origin: &str) -> Self {
         match HeaderValue::from_str(origin).ok().filter(|_| is_origin(origin)) {
             Some(value) => self.origins.push(value),

@@ -1,7 +1,7 @@
 //! Limits on attempts to log in, for each account and for each address, before a password is hashed.
 //!
 //! An account, and an address, has some attempts. Each attempt takes one, and time returns them one by one. The counts
-//! of an account, and those of an address, belong to one shard of the process, so that more shards do not mean more
+//! of an account, and those of an address, belong to one shard of the process. So more shards do not mean more
 //! attempts. Names and addresses are counted as hashes; two that collide share their attempts.
 
 use core::cell::RefCell;
@@ -54,8 +54,9 @@ impl Default for LoginThrottle {
 }
 
 impl LoginThrottle {
-    /// Makes the default limits: 10 attempts at once for an account and one more a minute, and 30 at once for an address
-    /// and one more every 10 seconds.
+    /// Makes the default limits.
+    ///
+    /// An account has 10 attempts at once, and one more a minute. An address has 30, and one more every 10 seconds.
     pub fn new() -> Self {
         Self::default()
     }

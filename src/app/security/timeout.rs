@@ -31,7 +31,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 ///     .get("/", async |_: &mut Context| "in time");
 /// ```
 ///
-/// The time begins when the middleware runs, and covers the middleware further in, the content that the handler waits
+/// The time begins when the middleware runs. It covers the middleware further in, the content that the handler waits
 /// for, and the content that it writes. A response whose head was sent breaks off, and the client sees that it is
 /// incomplete. The deadline holds for the stream of a response too. It ends waiting: a handler that computes without
 /// waiting blocks its shard, and the watchdog reports it.

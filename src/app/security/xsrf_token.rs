@@ -5,7 +5,7 @@
 //! version 1    hex(token)
 //! ```
 //!
-//! The mask of 4 bytes is fresh for each page, so the text of a page differs each time and compression of the page does
+//! The mask of 4 bytes is fresh for each page, so the text of a page differs each time. So compression of the page does
 //! not reveal the token (the attack BREACH). Text without a version that is not hexadecimal stands for its own bytes.
 
 use core::fmt;

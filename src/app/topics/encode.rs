@@ -1,5 +1,5 @@
-//! Encoding of a published message into the bytes that its subscribers share: an envelope, a frame, and a compressed
-//! frame if the topic's options ask for one. Also the text of notices, which Squall itself sends.
+//! Encoding of a published message into the bytes that its subscribers share. They are an envelope, a frame, and a
+//! compressed frame if the topic's options ask for one. Also the text of notices, which Squall itself sends.
 
 use core::fmt::{self, Write as _};
 

@@ -87,8 +87,8 @@ impl<'h> Publish<'h> {
 
     /// Asks for a receipt, which costs a round trip to the busiest shard.
     ///
-    /// The receipt counts, over all shards, the subscribers the message waits for, the messages that slow subscribers
-    /// miss, and the older messages of its key that it replaced.
+    /// The receipt counts over all shards. It has the subscribers the message waits for, the messages that slow
+    /// subscribers miss, and the older messages of its key that it replaced.
     pub fn confirm(self) -> PublishConfirmed<'h> {
         let publishing = match self.publishing {
             Publishing::Request(request) => Publishing::Request(request),

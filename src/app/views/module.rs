@@ -42,8 +42,9 @@ use crate::memory::append_to_answer;
 /// ```
 ///
 /// Every asset appears once in a page, in the order of its first module. A file is a path under the static files, whose
-/// URL gets its version, or a URL if it starts with `/` or has a scheme. Embedded text is written as it is, so it must not contain
-/// `</style` or `</script`. It carries the [nonce](Context::csp_nonce) where the policy has one. The page has the tags `</head>` and `</body>` in lower case.
+/// URL gets its version. A text that starts with `/` or has a scheme is a URL. Embedded text is written as it is, so it
+/// must not contain `</style` or `</script`. It carries the [nonce](Context::csp_nonce) where the policy has one. The
+/// page has the tags `</head>` and `</body>` in lower case.
 pub trait Module: Template {
     /// Returns the path of the template in the folder of templates, as in its attribute `path`.
     ///

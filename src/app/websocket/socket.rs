@@ -39,7 +39,7 @@ impl WebSocket {
     /// queued, not received.
     ///
     /// Sent messages keep their order. They overtake messages of topics, even those this handler
-    /// [published](Self::publish) before: a socket takes these at the end of the shard's turn, after all sent messages.
+    /// [published](Self::publish) before. A socket takes these at the end of the shard's turn, after all sent messages.
     ///
     /// # Errors
     ///

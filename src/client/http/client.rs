@@ -91,9 +91,9 @@ impl Client {
 
     /// Sends a request through this client and returns the response once its head has arrived.
     ///
-    /// The future borrows nothing, so that many may run at once. A request is sent a second time, on a new connection, only
-    /// if the server closed an unused connection meanwhile: no byte of a response has come, and the method is idempotent
-    /// or the kernel has taken no byte of the request.
+    /// The future borrows nothing, so that many may run at once. A request is sent a second time, on a new connection,
+    /// only if the server closed an unused connection meanwhile. No byte of a response has come then. The method is
+    /// idempotent, or the kernel has taken no byte of the request.
     ///
     /// # Errors
     ///

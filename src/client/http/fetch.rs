@@ -11,8 +11,9 @@ use crate::app::Context;
 impl Context {
     /// Sends a request to another server and returns the response once its head has arrived.
     ///
-    /// It goes through the client that began it, else through the [`Client`] in the application's state, else through a
-    /// client of this shard with the default settings. The future borrows nothing, so that many may run at once.
+    /// It goes through the client that began it, else through the [`Client`] in the application's state. Without one,
+    /// it goes through a client of this shard with the default settings. The future borrows nothing, so that many may
+    /// run at once.
     ///
     /// ```
     /// # use squall::prelude::*;

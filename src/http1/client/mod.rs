@@ -18,8 +18,8 @@
 //! - [`connection`] is the whole machine, for one connection of an HTTP client.
 //! - [`error`] has the faults of the server and those of the application.
 //!
-//! It is as strict as the server side: a response that two readers could understand differently is rejected, because a
-//! pooled connection would hand the rest of it to the next request.
+//! It is as strict as the server side: it rejects a response that two readers could understand differently. A pooled
+//! connection would hand the rest of it to the next request.
 
 pub(super) mod connection;
 pub(super) mod error;

@@ -1,4 +1,4 @@
-//! A second reader of requests, written from RFC 9112 for clarity alone: it needs the whole input, copies everything,
+//! A second reader of requests, written from RFC 9112 for clarity alone. It needs the whole input, copies everything,
 //! and shares no line with the machine.
 //!
 //! It accepts what the RFC accepts, without limits. The machine may reject more, but must read what it accepts as this

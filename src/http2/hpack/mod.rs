@@ -22,10 +22,10 @@
 //!
 //! # What is rejected
 //!
-//! Everything that RFC 7541 calls a decoding error ends the connection, because the tables of both ends then differ:
-//! index 0 and indices beyond the tables, a table above its limit, a size update behind a field, padding that is not
-//! the beginning of EOS or is longer than 7 bits, EOS itself, and a block that ends inside a field. An integer has at
-//! most four octets behind its prefix.
+//! Everything that RFC 7541 calls a decoding error ends the connection, because the tables of both ends then differ.
+//! Such are index 0, indices beyond the tables, a table above its limit, and a size update behind a field. Such are
+//! also EOS, a block that ends inside a field, and padding that is longer than 7 bits or not the beginning of EOS. An
+//! integer has at most four octets behind its prefix.
 
 mod decoder;
 mod encoder;

@@ -1,7 +1,7 @@
 //! The dynamic table of HPACK (RFC 7541 §2.3.2, §4), for the decoder and the encoder.
 //!
 //! Names and values lie in one buffer, the oldest in front. Evicted entries leave a gap there, which is closed when it
-//! is as large as the rest: each byte moves at most once for each byte that was inserted.
+//! is as large as the rest. So each byte moves at most once for each inserted one.
 //!
 //! Invariant: the buffer holds at most twice the size limit, and an unused table holds no memory.
 

@@ -1,7 +1,7 @@
 //! The attacks of the table in `docs/threats.md`, by the ids of the project's list, against the machine.
 //!
-//! Attacks that are refused by their bytes alone are beside those rules: C05 to C08, C14, C15 and C32 in `refused`,
-//! `limits` and the tests of HPACK, C12 in `deadlines`, C25 and C28 in `schedule`.
+//! Attacks that are refused by their bytes alone are beside those rules. C05 to C08, C14, C15 and C32 are in `refused`,
+//! `limits` and the tests of HPACK. C12 is in `deadlines`, C25 and C28 are in `schedule`.
 
 use super::super::hpack::Encoder;
 use super::wire::*;

@@ -1,7 +1,7 @@
 //! The files that were served lately and have no precompressed file beside them, with their paths held open.
 //!
-//! Why: a request for such a file takes a `statx` for each directory of its path and one for the file, in place of
-//! resolving its path and those of its three variants.
+//! Why: resolving a path, and those of its three variants, costs more. A request for such a file takes a `statx` for
+//! each directory of its path and one for the file.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -115,7 +115,7 @@ impl Tls {
     /// Gives a name, or `*.` and a domain, certificates and rules for clients of its own.
     ///
     /// No ticket of these sessions resumes another. A request for such a name over a connection for another is answered
-    /// 421, so that no client reaches it without the rules for its clients.
+    /// 421. So the rules for its clients hold for all of them.
     pub fn host(mut self, name: &str, tls: Self) -> Self {
         self.hosts.push((name.to_owned(), tls));
         self

@@ -95,7 +95,7 @@ pub(crate) async fn receive(stream: &Stream, buffer: &mut Vec<u8>) -> Result<(),
     copied.map_err(|error| HandshakeError::Broken(error.into()))
 }
 
-/// Sends last bytes, and waits a moment for the peer to close: a close with unread bytes would reset the connection,
+/// Sends last bytes, and waits a moment for the peer to close. A close with unread bytes would reset the connection,
 /// and the peer could lose them.
 pub(crate) async fn end(stream: &Stream, last: Vec<u8>) {
     let lingering = async {

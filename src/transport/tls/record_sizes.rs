@@ -1,7 +1,7 @@
 //! How much plaintext each record gets: little at the beginning of a burst, 16 KiB later.
 //!
 //! A peer reads a record only once all of it has arrived. At the beginning of a connection, and after a pause, the
-//! kernel sends few packets a round trip; a record of 16 KiB would then arrive two or three round trips late.
+//! kernel sends few packets a round trip. A record of 16 KiB would then arrive two or three round trips late.
 
 use std::time::{Duration, Instant};
 

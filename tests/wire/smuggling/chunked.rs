@@ -121,7 +121,7 @@ fn refuses_more_than_4_kib_of_chunk_extensions() {
     all_refused(&[post_chunked(&one), post_chunked(&many)], 400);
 }
 
-/// RFC 9110 §6.5.1: trailers that would change framing, routing or authority have no effect; the body ends with them
+/// RFC 9110 §6.5.1: trailers that would change framing, routing or authority have no effect. The body ends with them
 /// and the next request is read (`docs/threats.md#trailers`).
 #[test]
 fn gives_forbidden_trailers_no_effect() {

@@ -25,8 +25,8 @@ fn reads_content_as_content_for_every_method() {
     );
 }
 
-/// Checks that a request whose body is the canary gets one response, and that the next response on the connection, if
-/// it stays open, is to the next request.
+/// Checks that a request whose body is the canary gets one response. If the connection stays open, its next response is
+/// to the next request.
 fn one_answer_then_fresh_request(server: &Server, request: &[u8], method: &str) -> Outcome<()> {
     let mut connection = server.connect();
     connection.send(request)?;
@@ -168,8 +168,8 @@ fn refuses_garbage_after_the_valid_answers() {
     expect_refusal(&mut connection, &[400]).unwrap();
 }
 
-/// RFC 9110 §9.3.2, §15.3.5, §15.4.5: no byte of content follows a head that must have none, so the next response is
-/// found where it begins (`docs/threats.md#wrong-content-length`).
+/// RFC 9110 §9.3.2, §15.3.5, §15.4.5: a head that must have no content ends the response. So the next response is found
+/// where it begins (`docs/threats.md#wrong-content-length`).
 #[test]
 fn sends_no_content_after_head_204_and_304() {
     let server = Server::shared();

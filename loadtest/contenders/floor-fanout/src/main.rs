@@ -2,7 +2,7 @@
 //!
 //! An echo (`/ws/echo`) costs one recv(2) into a shared buffer, the unmasking of each frame, and one send(2) of all
 //! echoes. A topic (`/ws/pub` to `/ws/sub`) encodes each published message once and sends it in a loop over the
-//! subscribers; with `--coalesce`, one call per subscriber sends all messages of one epoll turn. A server's cost above
+//! subscribers. With `--coalesce`, one call per subscriber sends all messages of one epoll turn. A server's cost above
 //! this floor is the cost of its features.
 
 #![forbid(unsafe_code)]

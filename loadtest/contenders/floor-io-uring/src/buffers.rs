@@ -54,7 +54,7 @@ impl Buffers {
         // SAFETY: by the assertion the offset is inside the memory, which is never freed.
         let start = unsafe { self.memory.add(usize::from(buffer) * BUFFER_BYTES) };
         // SAFETY: the memory was zeroed, so it is initialized. The kernel does not write into a buffer after its
-        // completion, and `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
+        // completion. `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
         unsafe { std::slice::from_raw_parts(start, bytes) }
     }
 

@@ -1,8 +1,8 @@
 //! The io_uring floor: the least work of a single-thread completion server that parses HTTP/1.1 correctly.
 //!
-//! One multishot accept for the listener; one multishot receive per connection, into buffers that the kernel picks from
-//! a ring; one send for all responses to one receive. Each io_uring_enter(2) submits a turn's entries and waits for
-//! completions. Parser, responses and missing features are those of `floor-epoll`.
+//! There is one multishot accept for the listener. Each connection has one multishot receive, into buffers that the
+//! kernel picks from a ring. One send has all responses to one receive. Each io_uring_enter(2) submits a turn's entries
+//! and waits for completions. Parser, responses and missing features are those of `floor-epoll`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -178,7 +178,7 @@ impl Server {
     fn submit(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
             // SAFETY: the memory of an entry outlives its operation. A connection's `sending` stays untouched until the
-            // send has completed, its heap block stays in place when the slab moves, and the connection stays until no
+            // send has completed. Its heap block stays in place when the slab moves. The connection stays until no
             // operation is pending.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {

@@ -2,8 +2,8 @@
 //! slow consumers.
 //!
 //! Their messages are checked like all others and counted separately. After publishing ends, each reads until the
-//! received and the announced missed messages add up to the published ones, or until the server has been silent for 5
-//! s.
+//! received and the announced missed messages add up to the published ones. It also ends when the server has been
+//! silent for 5 s.
 
 use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;

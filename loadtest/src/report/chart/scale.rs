@@ -55,8 +55,8 @@ pub(in crate::report) fn linear_ticks(greatest: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the ends and ticks of a logarithmic axis that encloses `least` and `greatest`: 1, 2 and 5 times powers of
-/// ten, or only the powers if they would crowd.
+/// Returns the ends and ticks of a logarithmic axis that encloses `least` and `greatest`. Ticks are 1, 2 and 5 times
+/// powers of ten, or only the powers if they would crowd.
 pub(in crate::report) fn log_axis(least: f64, greatest: f64) -> ((f64, f64), Vec<f64>) {
     let (least, greatest) = (least.max(1e-6), greatest.max(least).max(1e-6));
     let mut ticks = enclosing(least, greatest, &[1.0, 2.0, 5.0]);

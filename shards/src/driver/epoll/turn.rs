@@ -1,5 +1,4 @@
-//! epoll's part of a turn: tokio waits until a socket is ready, without a time limit if no task is runnable, and
-//! returns as soon as one is.
+//! epoll's part of a turn. tokio waits until a socket is ready, without a time limit if no task is runnable.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};

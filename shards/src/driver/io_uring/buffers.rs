@@ -1,9 +1,9 @@
 //! The provided-buffer ring: the kernel picks a buffer when bytes arrive, so an idle connection holds none.
 //!
-//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes owned by a
-//! slot or a [`Received`](super::Received)), or *free*. Only a window of buffers is published, and free ones are reused
-//! last in, first out: a lightly loaded shard keeps receiving into memory still in its cache. While connections are
-//! parked for lack of a buffer, all free ones are published.
+//! Every buffer is in exactly one place. The kernel may write to a *published* one. A slot or a
+//! [`Received`](super::Received) owns the bytes of a *held* one. The others are *free*. Only a window of buffers is
+//! published, and free ones are reused last in, first out. So a lightly loaded shard keeps receiving into memory still
+//! in its cache. While connections are parked for lack of a buffer, all free ones are published.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -19,7 +19,7 @@ pub(super) const GROUP: u16 = 0;
 /// The number of a buffer.
 pub(super) type BufferId = u16;
 
-/// The memory of the buffers, shared with every holder: written by the kernel while a buffer is published, and by its
+/// The memory of the buffers, shared with every holder. The kernel writes to a buffer while it is published, and its
 /// holder while it is held.
 #[derive(Debug)]
 pub(super) struct BufferMemory {
@@ -43,7 +43,7 @@ impl BufferMemory {
             let offset = usize::from(buffer) * self.buffer_bytes;
             // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
             let start = unsafe { self.pages.start().add(offset) };
-            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither
+            // SAFETY: the buffer lies inside the pages, which live as long as `self`. The caller promises that neither
             // the kernel nor a slice uses it meanwhile.
             unsafe { start.write_bytes(POISON, self.buffer_bytes) };
         }
@@ -57,8 +57,8 @@ impl BufferMemory {
     /// returned slice is gone.
     pub(super) unsafe fn received(&self, buffer: BufferId, length: usize) -> &[u8] {
         let bytes = self.place(buffer, length);
-        // SAFETY: the place lies inside the pages, which live as long as `self`; they were zeroed when allocated, so
-        // every byte is initialised; and the caller promises that the kernel does not write to this buffer meanwhile.
+        // SAFETY: the place lies inside the pages, which live as long as `self`. They were zeroed when allocated, so
+        // every byte is initialised. The caller promises that the kernel does not write to this buffer meanwhile.
         unsafe { bytes.as_ref() }
     }
 

@@ -45,7 +45,7 @@ impl RingConfig {
 /// The flags of [`ring_builder`], without TASKRUN_FLAG, which is older than both.
 pub(crate) const SETUP_FLAGS: &str = "SINGLE_ISSUER and DEFER_TASKRUN";
 
-/// Returns a ring builder with the driver's flags: one thread enters the ring, and the kernel's share of the work runs
+/// Returns a ring builder with the driver's flags. One thread enters the ring. The kernel's share of the work runs
 /// inside that thread's calls, announced by a flag. The doctor and the preflight use it too.
 pub(crate) fn ring_builder() -> io_uring::Builder {
     let mut builder = IoUring::builder();

@@ -12,10 +12,10 @@
 //!                   wakes tasks ◄───┘
 //! ```
 //!
-//! Files along a byte's way: [`turn`] (completions out of the ring) → [`operation`] (their slot) → [`streams`] (into
-//! the slot, wake the task) → [`received`] (what the task gets). [`buffers`] is the pool the kernel receives into,
-//! [`send`] what it sends from. Sockets come from [`listeners`] and [`connect`]. [`request`] makes all requests, and
-//! [`uring`] ends them before their memory is freed.
+//! Files along a byte's way: [`turn`] → [`operation`] → [`streams`] → [`received`]. They take completions out of the
+//! ring, find their slot, put bytes into it and wake the task, and are what the task gets. [`buffers`] is the pool the
+//! kernel receives into, [`send`] what it sends from. Sockets come from [`listeners`] and [`connect`]. [`request`]
+//! makes all requests, and [`uring`] ends them before their memory is freed.
 //!
 //! This folder is one of two places where the workspace allows `unsafe`: it shares memory with the kernel.
 

@@ -22,8 +22,8 @@ fn poll_first(mut receive: squeue::Entry) -> squeue::Entry {
     let start = (&raw mut receive).cast::<u8>();
     // SAFETY: an entry is a `struct io_uring_sqe` of the kernel, 64 bytes, so the offset lies inside it.
     let ioprio = unsafe { start.add(IOPRIO_BYTES) }.cast::<u16>();
-    // SAFETY: the two bytes are initialised, inside an entry that this function owns, and aligned, as the entry is for
-    // its 64-bit fields; any value is a valid one.
+    // SAFETY: the two bytes are initialised, inside an entry that this function owns. They are aligned, as the entry is
+    // for its 64-bit fields. Any value is a valid one.
     unsafe { *ioprio |= IORING_RECVSEND_POLL_FIRST };
     receive
 }

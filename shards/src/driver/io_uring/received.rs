@@ -32,9 +32,9 @@ impl Deref for Provided {
 impl DerefMut for Provided {
     fn deref_mut(&mut self) -> &mut [u8] {
         let mut bytes = self.ring.uring.memory.place(self.buffer, self.length as usize);
-        // SAFETY: the place lies inside the pages, which live as long as the ring that `self` owns a share of; they were
-        // zeroed when allocated, so every byte is initialised. `self` is the only holder of the buffer (see `new`): the
-        // kernel gets it back in the drop alone, and every other slice of it borrows from `self`.
+        // SAFETY: the place lies inside the pages, which live as long as the ring that `self` owns a share of. They
+        // were zeroed when allocated, so every byte is initialised. `self` is the only holder of the buffer (see
+        // `new`). The kernel gets it back in the drop alone, and every other slice of it borrows from `self`.
         unsafe { bytes.as_mut() }
     }
 }

@@ -82,8 +82,8 @@ impl Drop for Ring {
 }
 
 impl Ring {
-    /// Submits what is queued and takes completions, until neither leads to the other: a queued close owns a descriptor, and
-    /// so does the completion of an accept.
+    /// Submits what is queued and takes completions, until neither leads to the other. A queued close owns a
+    /// descriptor, and so does the completion of an accept.
     fn finish_closing(&self) {
         for _ in 0..CLOSING_ROUNDS_MAX {
             self.push_backlog();

@@ -1,5 +1,5 @@
-//! The ring's part of a turn: publish buffers → one `io_uring_enter`, which submits everything and sleeps if no task is
-//! runnable → hand the completions to their slots.
+//! The ring's part of a turn: publish buffers → one `io_uring_enter` → hand the completions to their slots. The call
+//! submits everything, and sleeps if no task is runnable.
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
 //! The doctor: everything a server uses of this host, whether it is available, and the remedy if not.
 //!
 //! Why: [`preflight`](super::preflight) stops at the first missing requirement. An operator who sets up a machine or a
-//! container needs all of them at once, including what is tight, and which driver will be selected and why.
+//! container needs all of them at once, and what is tight. The operator also needs the driver that will be selected,
+//! and the reason.
 //!
 //! Invariant: the doctor uses the probes, the judgement and the sentences of the preflight. So a server finds what the
 //! doctor reports.

@@ -31,8 +31,8 @@ pub(crate) struct Feature {
 /// Creates a ring with the driver's flags, asks it for each feature, and drops it. A kernel that does not know the
 /// flags is asked through a ring without them.
 ///
-/// It runs on a thread of its own: after a ring is closed the kernel dismantles it by work on the creating thread,
-/// which interrupts that thread's current system call with EINTR.
+/// It runs on a thread of its own. After a ring is closed the kernel dismantles it by work on the creating thread. That
+/// interrupts the thread's current system call with EINTR.
 ///
 /// # Errors
 ///

@@ -103,7 +103,7 @@ pub(crate) fn judge_ring(
 }
 
 /// Explains why no ring could be probed. If memory was short, a limit that is too low in any case says more than an
-/// estimate: the ring was small, and whether it fits depends on what else this user has locked.
+/// estimate. The ring was small, and whether it fits depends on what else this user has locked.
 pub(crate) fn explain_probe(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
     let short = error.raw_os_error() == Some(ENOMEM);
     let too_low = judge_memlock(environment.memlock).filter(|_| short);

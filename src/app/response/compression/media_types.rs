@@ -1,7 +1,7 @@
 //! Which media types are worth compressing.
 //!
-//! Types that are compressed already are excluded, and so are those that may be: bytes without a type, and every
-//! `image`, `audio` and `video` but the few that are text or plain samples. Everything else is compressed.
+//! Types that are compressed already are excluded, and so are those that may be. Those are bytes without a type, and
+//! every `image`, `audio` and `video` but the few that are text or plain samples. Everything else is compressed.
 
 /// Applications whose files are compressed, or of which nothing is known.
 const COMPRESSED: [&[u8]; 24] = [

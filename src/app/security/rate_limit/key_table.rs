@@ -1,8 +1,8 @@
 //! A bounded table of keys that forgets: what a key's value no longer means anything for leaves by itself.
 //!
-//! Clients choose the keys, for example by their addresses. So the table has a limit, its work at each call is bounded,
-//! and a full table gives up the key whose value would expire first. That key starts anew: a flood of keys never locks
-//! another client out.
+//! Clients choose the keys, for example by their addresses. So the table has a limit, and its work at each call is
+//! bounded. A full table gives up the key whose value would expire first. That key starts anew: a flood of keys never
+//! locks another client out.
 
 use std::collections::HashMap;
 

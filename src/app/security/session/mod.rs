@@ -4,8 +4,8 @@
 //!   cx.session() ──load──▶ Session: values, changes ──save, behind the handler──▶ cookie | memory | SessionStore
 //! ```
 //!
-//! A session in a cookie travels with each request. Any other has an id in its cookie, and its values stay here: in the
-//! memory of the shard that owns the id, or in a store of the application. A visitor never chooses an id.
+//! A session in a cookie travels with each request. Any other has an id in its cookie, and its values stay here. They
+//! are in the memory of the shard that owns the id, or in a store of the application. A visitor never chooses an id.
 
 mod cookie;
 mod handle;

@@ -1,6 +1,6 @@
 //! Filters for templates: `use squall::views::filters;` beside the template, then `{{ "user"|reverse_url(id) }}`.
 //!
-//! askama finds a filter by its name in the module `filters`, makes its default value, passes the arguments to
+//! askama finds a filter by its name in the module `filters` and makes its default value. It passes the arguments to
 //! `with_0`, `with_1` and so on, and calls `execute`. An application adds filters of its own in a module that
 //! re-exports these: see [`context`].
 //!

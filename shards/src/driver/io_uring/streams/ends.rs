@@ -90,19 +90,19 @@ impl StreamState {
     /// Called after the first completion since the receive was armed. The kernel's receive reads what is there, then
     /// waits. If bytes and the end behind them both arrive between, they wake it once. It reads the bytes and waits
     /// again, and the end, already past, does not wake it any more. Linux 6.18 loses a TCP reset behind bytes this way,
-    /// and any end on Unix sockets: 2 to 17 times in 100,000 connections that end right behind their bytes, every time
-    /// with `IORING_RECVSEND_POLL_FIRST` (shown by the test `lost_end`).
+    /// and any end on Unix sockets. It does so 2 to 17 times in 100,000 connections that end right behind their bytes.
+    /// With `IORING_RECVSEND_POLL_FIRST` it does so every time (shown by the test `lost_end`).
     ///
     /// One look suffices. Once the first completion is taken, a lost end is in the socket. Later completions lose
-    /// nothing: an end that comes while the receive waits wakes it, and if bytes and end wake it together the kernel
-    /// looks twice.
+    /// nothing: an end that comes while the receive waits wakes it. If bytes and end wake it together, the kernel looks
+    /// twice.
     pub(super) fn may_have_lost_its_end(&self) -> bool {
         self.socket
             .as_ref()
             .is_some_and(|socket| poll_now(socket, PollFlags::RDHUP))
     }
 
-    /// Takes the task waiting for the peer's end after a failed receive or send: the kernel reports an error once, and
+    /// Takes the task waiting for the peer's end after a failed receive or send. The kernel reports an error once, and
     /// the poll may miss it.
     pub(super) fn take_failed_waker(&mut self) -> Option<Waker> {
         let receive_error = match self.receive {

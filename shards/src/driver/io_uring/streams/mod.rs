@@ -209,7 +209,7 @@ impl Ring {
         let Some(in_flight) = &mut stream.in_flight else { return };
         let token = Token::new(Operation::Send, key);
         // SAFETY: the slot keeps the send, and so its bytes, header and parts, unchanged until `sent` has seen the
-        // completion; one send is in flight at a time.
+        // completion. One send is in flight at a time.
         self.push(unsafe { Request::send(descriptor, in_flight.memory(), token) });
         stream.pending += 1;
     }
