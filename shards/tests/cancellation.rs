@@ -33,7 +33,7 @@ use squall_shards::{
 };
 
 use common::{
-    Meeting, PATIENCE, Running, block_on, builder, child_role, eventually_here, in_child, pattern, poll_once,
+    Meeting, PATIENCE, RunningShards, block_on, builder, child_role, eventually_here, in_child, pattern, poll_once,
     time_limit,
 };
 use polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
@@ -48,7 +48,7 @@ where
 {
     let _limit = time_limit();
     let test = Arc::new(test);
-    let running = Running::idle(builder(count).build().unwrap());
+    let running = RunningShards::idle(builder(count).build().unwrap());
     let tested = running.on(0, move || test());
     tested.unwrap();
     running.stop().unwrap();
@@ -498,7 +498,7 @@ fn a_closure_whose_invocation_is_dropped_runs_once_or_not_at_all() {
 fn a_closure_whose_invocation_from_outside_is_dropped_runs_once_or_not_at_all() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let _limit = time_limit();
-    let running = Running::idle(builder(2).build().unwrap());
+    let running = RunningShards::idle(builder(2).build().unwrap());
     let count = || async { RUNS.fetch_add(1, Ordering::Relaxed) };
     let both = || block_on(running.remote.invoke_on_all(|| async { yield_twice().await })).unwrap();
     for polls in 0..3 {
@@ -565,7 +565,7 @@ fn a_wait_for_the_stop_that_is_dropped_leaves_the_stop_to_the_next() {
     let _limit = time_limit();
     at_every_poll(|polls| {
         let (said, heard) = channel();
-        let running = Running::start(builder(1).build().unwrap(), move |shard| {
+        let running = RunningShards::start(builder(1).build().unwrap(), move |shard| {
             let said = said.clone();
             async move {
                 let first = dropped_after_telling(polls, shard.stopping(Stop::Graceful), |_| {

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use socket2::{Domain, SockRef, Socket, Type};
 use squall_shards::{Driver, Listeners, Stream, spawn_detached};
 
-use common::{Running, SocketPath, builder, open_descriptors, or_stopped, poll_once, serve, time_limit};
+use common::{RunningShards, SocketPath, builder, open_descriptors, or_stopped, poll_once, serve, time_limit};
 
 const CONNECTIONS: usize = 100_000;
 /// The share of TCP connections; the rest use Unix sockets, which are cheaper and do not linger.
@@ -201,7 +201,7 @@ fn churn(server: &Server, connections: usize) {
     clients.into_iter().for_each(|client| client.join().unwrap());
 }
 
-fn start(path: &Path) -> (Running, Server) {
+fn start(path: &Path) -> (RunningShards, Server) {
     let listeners = [
         Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), SHARDS).unwrap(),
         Listeners::bind_unix(path, 0o600, SHARDS).unwrap(),
@@ -210,7 +210,7 @@ fn start(path: &Path) -> (Running, Server) {
         tcp: listeners[0].tcp_address().unwrap(),
         unix: path.to_owned(),
     };
-    let running = Running::start(builder(SHARDS).build().unwrap(), move |shard| {
+    let running = RunningShards::start(builder(SHARDS).build().unwrap(), move |shard| {
         let listeners = listeners.clone();
         async move {
             for listener in listeners {

@@ -22,7 +22,8 @@ use socket2::{Domain, Socket, Type};
 use squall_shards::{Listeners, PeerAddress, Stream, spawn_detached, timeout_at, yield_now};
 
 use common::{
-    PATIENCE, Running, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once, serve, time_limit,
+    PATIENCE, RunningShards, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once, serve,
+    time_limit,
 };
 
 fn localhost() -> SocketAddr {
@@ -88,7 +89,7 @@ async fn converse(stream: &Stream, length: usize) -> io::Result<()> {
 #[test]
 fn bytes_come_back_over_a_connection_of_our_own() {
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     for address in [localhost(), (Ipv6Addr::LOCALHOST, 0).into()] {
         let Ok(listener) = TcpListener::bind(address) else {
             continue; // a host without IPv6
@@ -113,7 +114,7 @@ fn shards_connect_to_shards() {
     let _limit = time_limit();
     let listeners = Listeners::bind_tcp(localhost(), 2).unwrap();
     let address = listeners.tcp_address().unwrap();
-    let running = Running::start(builder(2).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(2).build().unwrap(), move |_| {
         let listeners = listeners.clone();
         async move {
             serve(listeners.open().unwrap(), echo).await;
@@ -140,7 +141,7 @@ fn shards_connect_to_shards() {
 #[test]
 fn an_address_without_a_listener_refuses() {
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let (_socket, address) = deaf();
     running.on(0, move || async move {
         let refused = Stream::connect(address).await.unwrap_err();
@@ -159,7 +160,7 @@ fn an_address_without_a_listener_refuses() {
 #[test]
 fn a_host_is_found_by_its_name() {
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let listener = TcpListener::bind(localhost()).unwrap();
     let port = listener.local_addr().unwrap().port();
     echo_threads(listener);
@@ -180,7 +181,7 @@ fn a_host_is_found_by_its_name() {
 #[test]
 fn a_silent_peer_is_waited_for_until_the_deadline() {
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let silent = Silent::new();
     let address = silent.address;
     running.on(0, move || async move {
@@ -202,7 +203,7 @@ fn a_shard_that_stops_gives_its_attempts_up() {
     }
     let _limit = time_limit();
     let sockets = open_sockets();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let silent = Silent::new();
     let address = silent.address;
     running.on(0, move || async move {
@@ -248,7 +249,7 @@ fn nothing_is_left_of_attempts_given_up_in_any_state() {
     });
     let (_socket, refusing) = deaf();
     let silent = Silent::new();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let before = running.statistics(0);
     let descriptors = open_descriptors();
     let addresses = [listening, refusing, silent.address];
@@ -291,7 +292,7 @@ fn without_descriptors_connecting_fails_and_works_again_when_there_are_some() {
     let _limit = time_limit();
     let listener = TcpListener::bind(localhost()).unwrap();
     let address = listener.local_addr().unwrap();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let (current, maximum) = (Some(64), Some(64));
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
     running.on(0, move || async move {
@@ -320,7 +321,7 @@ fn without_descriptors_connecting_fails_and_works_again_when_there_are_some() {
 #[test]
 fn a_peer_that_hangs_up_at_once_is_noticed_by_the_stream() {
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let listener = TcpListener::bind(localhost()).unwrap();
     let address = listener.local_addr().unwrap();
     let peer = thread::spawn(move || {

@@ -29,8 +29,8 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use squall_shards::{Builder, Driver, Listener, Listeners, Received, Shard, Stream, sleep, spawn_detached};
 
 use common::{
-    PATIENCE, Running, builder, child, child_role, cpu_time, echo, eventually, eventually_here, in_child, or_stopped,
-    pattern, poll_once, skips_without_ring, time_limit,
+    PATIENCE, RunningShards, builder, child, child_role, cpu_time, echo, eventually, eventually_here, in_child,
+    or_stopped, pattern, poll_once, skips_without_ring, time_limit,
 };
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -40,13 +40,16 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Starts one shard that passes each connection to `handle`.
-fn server<F>(builder: Builder, handle: fn(Stream) -> F) -> (Running, SocketAddr)
+fn server<F>(builder: Builder, handle: fn(Stream) -> F) -> (RunningShards, SocketAddr)
 where
     F: Future<Output = ()> + 'static,
 {
     let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
     let address = listeners.tcp_address().unwrap();
-    (Running::serving(builder.build().unwrap(), listeners, handle), address)
+    (
+        RunningShards::serving(builder.build().unwrap(), listeners, handle),
+        address,
+    )
 }
 
 /// Sends a byte and waits for it to come back.
@@ -144,7 +147,7 @@ impl PoorServer {
         setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
         let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
         println!("\nserving {}", listeners.tcp_address().unwrap());
-        let running = Running::start(builder(1).build().unwrap(), move |shard| {
+        let running = RunningShards::start(builder(1).build().unwrap(), move |shard| {
             let listeners = listeners.clone();
             async move {
                 let listener = Rc::new(listeners.open().unwrap());

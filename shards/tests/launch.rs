@@ -35,7 +35,7 @@ use squall_shards::{
     Builder, Driver, LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now,
 };
 
-use common::{Running, builder, child, child_role, in_child, printed, time_limit};
+use common::{RunningShards, builder, child, child_role, in_child, printed, time_limit};
 
 #[test]
 fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
@@ -427,7 +427,7 @@ fn a_process_started_meanwhile_inherits_no_descriptor() {
     let listeners = Listeners::bind_tcp((std::net::Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
     let address = listeners.tcp_address().unwrap();
     let shards = builder(2).stop_on_signals(true).build().unwrap();
-    let running = Running::start(shards, move |_| {
+    let running = RunningShards::start(shards, move |_| {
         let listener = listeners.open().unwrap();
         async move {
             common::serve(listener, common::echo).await;
@@ -514,7 +514,7 @@ fn the_auto_driver_falls_back_to_epoll_where_io_uring_is_forbidden_and_tells_why
     assert_eq!(shards.driver(), Driver::Epoll);
     let refusal = shards.io_uring_refusal().unwrap().to_string();
     assert!(refusal.contains("a seccomp filter forbids io_uring"), "{refusal}");
-    let running = Running::idle(shards);
+    let running = RunningShards::idle(shards);
     assert_eq!(running.statistics(1).driver, Driver::Epoll);
     running.stop().unwrap();
 }

@@ -20,7 +20,7 @@ use squall_shards::{
     InvokeError, Mesh, MeshSender, Shard, ShardId, Source, invoke_on, invoke_on_all, spawn_local, yield_now,
 };
 
-use common::{Meeting, Running, block_on, builder, eventually_here, poll_once, time_limit};
+use common::{Meeting, RunningShards, block_on, builder, eventually_here, poll_once, time_limit};
 
 /// Every shard sends to every shard, itself included, through queues far shorter than the traffic; each pair keeps its
 /// order.
@@ -220,7 +220,7 @@ fn threads_outside_the_shards_send_in_their_own_order_and_wait_for_room() {
     let shards = builder(2).build().unwrap();
     let mesh: Mesh<(usize, usize)> = shards.mesh(8);
     let senders: Vec<MeshSender<_>> = (0..3).map(|_| mesh.sender()).collect();
-    let running = Running::start(shards, move |_| {
+    let running = RunningShards::start(shards, move |_| {
         let mesh = mesh.clone();
         async move {
             let next: Rc<RefCell<[usize; 3]>> = Rc::default();
@@ -304,7 +304,7 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
         let shards = builder(2).build().unwrap();
         let mesh = shards.mesh::<Arc<()>>(1);
         let (sender, message) = (mesh.sender(), Arc::new(()));
-        let running = Running::start(shards, move |shard| async move {
+        let running = RunningShards::start(shards, move |shard| async move {
             if shard.id() == ShardId::FIRST {
                 yield_now().await;
                 return Ok(());

@@ -31,7 +31,7 @@ use squall_shards::{
 };
 
 use common::{
-    PATIENCE, Running, SocketPath, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once,
+    PATIENCE, RunningShards, SocketPath, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once,
     time_limit,
 };
 
@@ -39,23 +39,23 @@ fn localhost() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-fn echo_server(count: usize) -> (Running, SocketAddr) {
+fn echo_server(count: usize) -> (RunningShards, SocketAddr) {
     let listeners = Listeners::bind_tcp(localhost(), count).unwrap();
     let address = listeners.tcp_address().unwrap();
     (
-        Running::serving(builder(count).build().unwrap(), listeners, echo),
+        RunningShards::serving(builder(count).build().unwrap(), listeners, echo),
         address,
     )
 }
 
 /// Starts one shard whose main function gets a connected stream; returns the client's end.
-fn with_stream<F>(main: impl Fn(Stream) -> F + Clone + Send + Sync + 'static) -> (Running, TcpStream)
+fn with_stream<F>(main: impl Fn(Stream) -> F + Clone + Send + Sync + 'static) -> (RunningShards, TcpStream)
 where
     F: Future<Output = Result<(), BoxError>> + 'static,
 {
     let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
     let client = connect(listeners.tcp_address().unwrap());
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let (listeners, main) = (listeners.clone(), main.clone());
         async move {
             let stream = listeners.open().unwrap().accept().await?;
@@ -112,7 +112,7 @@ fn bytes_come_back_over_every_kind_of_socket() {
         };
         let listeners = listeners.unwrap();
         let address = listeners.tcp_address();
-        let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
+        let running = RunningShards::serving(builder(2).build().unwrap(), listeners, echo);
         for _ in 0..8 {
             let mut client: Box<dyn ByteStream> = match address {
                 Some(address) => Box::new(connect(address)),
@@ -406,7 +406,7 @@ fn a_peer_that_is_given_up_is_reset_unless_it_has_acknowledged_everything() {
 #[test]
 fn a_unix_socket_has_acknowledged_what_it_has_read() {
     let _limit = time_limit();
-    let running = Running::start(builder(1).build().unwrap(), |_| async move {
+    let running = RunningShards::start(builder(1).build().unwrap(), |_| async move {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let stream = Stream::from_socket(OwnedFd::from(ours));
         assert_eq!(stream.unacknowledged_bytes()?, 0);
@@ -428,7 +428,7 @@ fn a_stream_may_be_dropped_in_the_middle_of_everything() {
     let (running, address) = {
         let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
         let address = listeners.tcp_address().unwrap();
-        let running = Running::serving(builder(1).build().unwrap(), listeners, |stream| async move {
+        let running = RunningShards::serving(builder(1).build().unwrap(), listeners, |stream| async move {
             let first = stream.receive().await.unwrap().unwrap();
             let (sends, receives) = (first.contains(&b's'), first.contains(&b'r'));
             if sends {
@@ -501,7 +501,7 @@ fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
         return in_child(test, "counts descriptors");
     }
     let _limit = time_limit();
-    let running = Running::idle(builder(1).build().unwrap());
+    let running = RunningShards::idle(builder(1).build().unwrap());
     let baseline = running.statistics(0);
     let before = open_descriptors();
     for _ in 0..20 {
@@ -584,7 +584,7 @@ fn steered_connections_reach_the_shard_of_their_cpu() {
         listeners.steer_by_cpu(&[]).is_err(),
         "as many CPUs as shards, or the numbers would be wrong"
     );
-    let running = Running::serving(shards, listeners, echo);
+    let running = RunningShards::serving(shards, listeners, echo);
     for (shard, cpu) in cpus.into_iter().enumerate() {
         let before = running.statistics(shard).accepted;
         // On the loopback device a segment is received on the CPU that sent it.
@@ -611,7 +611,7 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
         let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
         let address = listeners.tcp_address().unwrap();
         let mut clients: Vec<_> = (0..50).map(|_| connect(address)).collect();
-        let running = Running::start(builder(1).build().unwrap(), move |shard| {
+        let running = RunningShards::start(builder(1).build().unwrap(), move |shard| {
             let listeners = listeners.clone();
             async move {
                 let listener = listeners.open().unwrap();
@@ -653,7 +653,7 @@ fn a_closing_listener_accepts_begun_handshakes_and_no_later_client() {
     let shared = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     let waiting = UnixStream::connect(path.as_path()).unwrap();
     let (told, heard) = channel();
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let (listeners, shared, told) = (listeners.clone(), shared.clone(), told.clone());
         async move {
             let listener = listeners.open().unwrap();
@@ -687,7 +687,7 @@ fn inherited_listeners_are_served_by_all_shards() {
         listeners.steer_by_cpu(&[0, 1]).is_err(),
         "one queue for all shards cannot be steered"
     );
-    let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
+    let running = RunningShards::serving(builder(2).build().unwrap(), listeners, echo);
     let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
     for mut client in &clients {
         client.write_all(b"x").unwrap();
@@ -699,7 +699,7 @@ fn inherited_listeners_are_served_by_all_shards() {
 
     let path = SocketPath::new("inherited");
     let listeners = Listeners::inherit_unix(UnixListener::bind(path.as_path()).unwrap(), 2).unwrap();
-    let running = Running::serving(builder(2).build().unwrap(), listeners, echo);
+    let running = RunningShards::serving(builder(2).build().unwrap(), listeners, echo);
     let mut client = UnixStream::connect(path.as_path()).unwrap();
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
@@ -718,7 +718,7 @@ fn an_inherited_listener_leaves_its_backlog_to_the_next_process() {
     let kept = inherited.try_clone().unwrap();
     let waiting = connect(address);
     let listeners = Listeners::inherit_tcp(inherited, 1).unwrap();
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let listeners = listeners.clone();
         async move {
             let listener = listeners.open().unwrap();
@@ -739,7 +739,7 @@ fn a_stream_made_elsewhere_is_adopted() {
     for nonblocking in [false, true] {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         ours.set_nonblocking(nonblocking).unwrap();
-        let running = Running::idle(builder(1).build().unwrap());
+        let running = RunningShards::idle(builder(1).build().unwrap());
         running.on(0, move || async move {
             spawn_detached(echo(Stream::from_socket(OwnedFd::from(ours))));
         });
@@ -836,7 +836,7 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     // All bytes are there before the first is received.
     client.write_all(&pattern(SENT_BYTES)).unwrap();
     let shards = builder(1).receive_buffers(BUFFERS, 1024).build().unwrap();
-    let running = Running::start(shards, move |_| {
+    let running = RunningShards::start(shards, move |_| {
         let listeners = listeners.clone();
         async move {
             let stream = listeners.open().unwrap().accept().await?;
@@ -875,7 +875,7 @@ fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
     let listeners = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     // The kernel has room for every piece, so the stream never waits for the client.
     let mut client = UnixStream::connect(path.as_path()).unwrap();
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let listeners = listeners.clone();
         async move {
             let stream = listeners.open().unwrap().accept().await?;

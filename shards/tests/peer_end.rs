@@ -27,7 +27,7 @@ use squall_shards::{
     BoxError, Driver, Listeners, PeerEnd, Shard, Stream, clock, spawn_detached, timeout_at, yield_now,
 };
 
-use common::{Running, SocketPath, builder, eventually, eventually_here, pattern, poll_once, serve, time_limit};
+use common::{RunningShards, SocketPath, builder, eventually, eventually_here, pattern, poll_once, serve, time_limit};
 
 /// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket
 /// buffers.
@@ -81,7 +81,7 @@ where
 {
     let _limit = time_limit();
     for connect in [tcp, unix] {
-        let running = Running::start(builder(1).build().unwrap(), move |_| async move {
+        let running = RunningShards::start(builder(1).build().unwrap(), move |_| async move {
             let (stream, client) = connect();
             scenario(stream, client).await?;
             eventually_here("closed", || Shard::current().statistics().streams == 0).await;
@@ -362,7 +362,7 @@ fn bytes_wake_the_receiver_and_an_end_wakes_the_task_waiting_for_it() {
 fn a_reported_end_does_not_keep_the_shard_awake() {
     let _limit = time_limit();
     for connect in [tcp, unix] {
-        let running = Running::idle(builder(1).build().unwrap());
+        let running = RunningShards::idle(builder(1).build().unwrap());
         let client = running.on(0, move || async move {
             let (stream, mut client) = connect();
             client.write(&pattern(3000));
@@ -392,7 +392,7 @@ fn a_reported_end_does_not_keep_the_shard_awake() {
 fn each_of_many_streams_reports_its_own_peer() {
     const STREAMS: usize = 200;
     let _limit = time_limit();
-    let running = Running::start(builder(1).build().unwrap(), move |_| async move {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| async move {
         for round in 0..5 {
             let connect = |number: usize| if number.is_multiple_of(2) { tcp() } else { unix() };
             let mut pairs: Vec<_> = (0..STREAMS).map(connect).collect();
@@ -438,7 +438,7 @@ fn an_end_right_behind_bytes_is_received_promptly_however_they_meet_the_receive(
         let counter = if end.is_some() { &ENDED } else { &LOST_ONES };
         counter.fetch_add(1, Ordering::AcqRel);
     };
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let (tcp, unix) = (tcp.open().unwrap(), unix.open().unwrap());
         async move {
             spawn_detached(serve(tcp, serve_to_its_end));

@@ -18,16 +18,16 @@ use std::time::Duration;
 
 use squall_shards::{Listener, Listeners, Shard, Shards, Stop, Stream, spawn_detached};
 
-use common::{PATIENCE, Running, builder, echo, eventually, or_stopped, time_limit};
+use common::{PATIENCE, RunningShards, builder, echo, eventually, or_stopped, time_limit};
 
 /// How many clients connect during a stall. By the kernel's hash, one of two shards would get none of them once in a
 /// billion times.
 const CLIENTS: usize = 30;
 
 /// Starts shards that tell each client their number and then echo.
-fn server(shards: Shards, listeners: &Listeners) -> Running {
+fn server(shards: Shards, listeners: &Listeners) -> RunningShards {
     let listeners = listeners.clone();
-    Running::start(shards, move |_| {
+    RunningShards::start(shards, move |_| {
         let listener = listeners.open().unwrap();
         async move {
             serve(listener).await;
@@ -94,7 +94,7 @@ struct Stalled {
 }
 
 /// Makes a task of shard 0 block it.
-fn stall(running: &Running) -> Stalled {
+fn stall(running: &RunningShards) -> Stalled {
     let (say, shed) = channel();
     let (release, released) = channel();
     running.on(0, move || async move {
@@ -118,7 +118,7 @@ fn stall(running: &Running) -> Stalled {
 
 impl Stalled {
     /// Waits until new connections are steered away. The next shard is kept awake, and with it the watchdog.
-    fn is_shed(&self, running: &Running) {
+    fn is_shed(&self, running: &RunningShards) {
         let shed = || {
             running.statistics(1);
             self.shed.try_recv().is_ok()
@@ -128,7 +128,7 @@ impl Stalled {
 }
 
 /// Connects `count` clients while shard 0 stalls; the other shards answer them.
-fn connect_to_others(running: &Running, address: SocketAddr, count: usize) -> Vec<TcpStream> {
+fn connect_to_others(running: &RunningShards, address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let stalls = || {
         (1..running.shards)
             .map(|shard| running.statistics(shard).stalls)

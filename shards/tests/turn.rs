@@ -29,7 +29,7 @@ use squall_shards::{
     spawn_local, yield_now,
 };
 
-use common::{PATIENCE, Running, builder, child_role, cpu_time, in_child, or_stopped, poll_once, time_limit};
+use common::{PATIENCE, RunningShards, builder, child_role, cpu_time, in_child, or_stopped, poll_once, time_limit};
 
 /// Each ping ends a sleep of the shard, each pong one of the thread, so a lost wake-up would hang.
 #[test]
@@ -40,7 +40,7 @@ fn no_wake_up_is_lost_between_a_shard_and_a_thread_outside() {
         let mesh: Mesh<usize> = shards.mesh(1);
         let sender = mesh.sender();
         let (answer, answers) = channel();
-        let running = Running::start(shards, move |shard| {
+        let running = RunningShards::start(shards, move |shard| {
             let (mesh, answer) = (mesh.clone(), answer.clone());
             async move {
                 mesh.receive(move |_, number| answer.send(number).unwrap());
@@ -61,7 +61,7 @@ fn no_wake_up_is_lost_between_a_shard_and_a_thread_outside() {
 fn no_wake_up_of_a_task_is_lost_when_other_threads_wake_it() {
     const ROUNDS: usize = 10_000;
     let _limit = time_limit();
-    let running = Running::idle(builder(2).build().unwrap());
+    let running = RunningShards::idle(builder(2).build().unwrap());
     let threads: Vec<_> = (0..4)
         .map(|task| {
             let (ask, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -114,7 +114,7 @@ fn tasks_that_never_wait_starve_no_other_work() {
     let _limit = time_limit();
     let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
     let address = listeners.tcp_address().unwrap();
-    let running = Running::start(builder(1).build().unwrap(), move |_| {
+    let running = RunningShards::start(builder(1).build().unwrap(), move |_| {
         let listener = listeners.open().unwrap();
         async move {
             for _ in 0..10 {
@@ -321,7 +321,7 @@ fn an_idle_shard_does_nothing_at_all() {
     let _limit = time_limit();
     let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
     let address = listeners.tcp_address().unwrap();
-    let running = Running::start(builder(2).build().unwrap(), move |shard| {
+    let running = RunningShards::start(builder(2).build().unwrap(), move |shard| {
         let listeners = listeners.clone();
         async move {
             let listener = listeners.open().unwrap();

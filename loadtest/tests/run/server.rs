@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::support::command::{self, Running};
+use crate::support::command::{self, RunningCommand};
 use crate::support::serve_streams;
 
 pub(crate) const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
@@ -83,7 +83,7 @@ pub(crate) fn url(address: SocketAddr) -> String {
 }
 
 /// Starts `run` with space-separated `arguments`.
-pub(crate) fn start(url: &str, arguments: &str) -> Running {
+pub(crate) fn start(url: &str, arguments: &str) -> RunningCommand {
     let arguments: Vec<&str> = arguments.split_ascii_whitespace().collect();
     command::start(&[&[url], arguments.as_slice()].concat())
 }

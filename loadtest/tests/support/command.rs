@@ -35,11 +35,11 @@ impl Ended {
 }
 
 /// A run in progress.
-pub(crate) struct Running {
+pub(crate) struct RunningCommand {
     child: Child,
 }
 
-impl Running {
+impl RunningCommand {
     /// Sends SIGINT.
     pub(crate) fn interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
@@ -64,7 +64,7 @@ impl Running {
 }
 
 /// Starts `squall-loadtest run` with `arguments`.
-pub(crate) fn start(arguments: &[&str]) -> Running {
+pub(crate) fn start(arguments: &[&str]) -> RunningCommand {
     let child = Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
         .arg("run")
         .args(arguments)
@@ -73,7 +73,7 @@ pub(crate) fn start(arguments: &[&str]) -> Running {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    Running { child }
+    RunningCommand { child }
 }
 
 /// Runs `squall-loadtest run` with `arguments` to its end.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use serde_json::Value;
 
 use crate::server::{Delivery, Topic};
-use crate::support::command::{Ended, HANG, Running, run, start};
+use crate::support::command::{Ended, HANG, RunningCommand, run, start};
 
 const SUBSCRIBERS: u64 = 3;
 
@@ -14,7 +14,7 @@ fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
     start_fan_out(topic, arguments).end()
 }
 
-fn start_fan_out(topic: &Topic, arguments: &[&str]) -> Running {
+fn start_fan_out(topic: &Topic, arguments: &[&str]) -> RunningCommand {
     let (subscribe, publish) = (
         format!("ws://{}/ws/sub", topic.address),
         format!("ws://{}/ws/pub", topic.address),

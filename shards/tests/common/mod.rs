@@ -78,14 +78,14 @@ pub(crate) struct TimeLimit {
 }
 
 /// Shards running on a thread.
-pub(crate) struct Running {
+pub(crate) struct RunningShards {
     pub(crate) remote: Remote,
     pub(crate) stopper: Stopper,
     pub(crate) shards: usize,
     thread: JoinHandle<Result<(), LaunchError>>,
 }
 
-impl Running {
+impl RunningShards {
     /// Starts shards whose main function is `main`.
     pub(crate) fn start<M, F>(shards: Shards, main: M) -> Self
     where
