@@ -105,9 +105,9 @@ pub use response::conditional::{Precondition, Validators, allows_range, evaluate
 #[doc(hidden)]
 pub use runtime::{LocalState, Runtime, ShardWork, TemporaryFile};
 #[doc(hidden)]
-pub use security::rate_limit::home::HomeShards;
-#[doc(hidden)]
 pub use security::rate_limit::limiter::{Grant, PermitRequest, RateLimiter};
+#[doc(hidden)]
+pub use security::rate_limit::owner::OwnerShards;
 #[doc(hidden)]
 pub use shared::Shared;
 #[doc(hidden)]

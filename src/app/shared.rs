@@ -19,8 +19,8 @@ use super::response::compression::CompressorPool;
 use super::routing::pattern::Pattern;
 use super::routing::route_table::RouteTable;
 use super::runtime::{LocalState, Runtime};
-use super::security::rate_limit::home::HomeShards;
 use super::security::rate_limit::limiter::{Grant, PermitRequest, RateLimiter};
+use super::security::rate_limit::owner::OwnerShards;
 use super::topics::ShardTopics;
 use super::websocket::{SocketOwner, Sockets};
 use crate::error::{Error, Result};
@@ -51,8 +51,8 @@ pub struct Shared {
     topics: OnceCell<Rc<ShardTopics>>,
     /// The file system, once a server runs the application.
     files: OnceCell<Rc<dyn FileSource>>,
-    /// The homes of what rate limits count, once a server runs the application.
-    home_shards: OnceCell<Rc<dyn HomeShards>>,
+    /// The owners of what rate limits count, once a server runs the application.
+    owner_shards: OnceCell<Rc<dyn OwnerShards>>,
 }
 
 impl Shared {
@@ -78,7 +78,7 @@ impl Shared {
             active_route: ActiveRouteSlot::default(),
             topics: OnceCell::new(),
             files: OnceCell::new(),
-            home_shards: OnceCell::new(),
+            owner_shards: OnceCell::new(),
         }
     }
 
@@ -147,24 +147,24 @@ impl Shared {
         open_all(&self.static_routes, &**self.files.get_or_init(|| source))
     }
 
-    /// Sets the homes of what rate limits count; only the first call has an effect.
-    pub fn set_home_shards(&self, shards: Rc<dyn HomeShards>) {
-        self.home_shards.get_or_init(|| shards);
+    /// Sets the owners of what rate limits count; only the first call has an effect.
+    pub fn set_owner_shards(&self, shards: Rc<dyn OwnerShards>) {
+        self.owner_shards.get_or_init(|| shards);
     }
 
-    /// The homes of what rate limits count.
+    /// The owners of what rate limits count.
     ///
     /// # Errors
     ///
     /// 500 if no server runs this application.
-    pub(super) fn home_shards(&self) -> Result<&dyn HomeShards> {
-        let shards = self.home_shards.get().map(Rc::as_ref);
+    pub(super) fn owner_shards(&self) -> Result<&dyn OwnerShards> {
+        let shards = self.owner_shards.get().map(Rc::as_ref);
         shards.ok_or_else(|| {
             Error::new("could not use a rate limit: the application runs without a server; run it with `Server`")
         })
     }
 
-    /// Takes permits of a rate limit whose key is at home on this shard; `None` if no server runs this application.
+    /// Takes permits of a rate limit whose key belongs to this shard; `None` if no server runs this application.
     #[must_use]
     pub fn grant_permits(&self, request: &PermitRequest) -> Option<Grant> {
         let now = self.runtime().ok()?.now();

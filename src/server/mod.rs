@@ -16,13 +16,13 @@ mod configured;
 mod drain;
 mod ending;
 mod files;
-mod home_shards;
 mod http1;
 mod http2;
 #[cfg(feature = "testing")]
 mod in_process;
 mod memory;
 mod operator_log;
+mod owner_shards;
 mod proxied;
 #[cfg(feature = "reload")]
 mod reload;
@@ -64,8 +64,8 @@ use bind::Bound;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
 use config::{OwnSettings, ServerConfig};
 use files::ShardFiles;
-use home_shards::ShardHomes;
 use memory::pressure::Budget;
+use owner_shards::ShardOwners;
 use shard::ShardServer;
 #[cfg(feature = "rustls")]
 use tls::policies::{Policies, PolicySource};
@@ -530,7 +530,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.shared().set_topics(broadcast::start(&shard, &mesh, &config));
     state::share_state(app.shared());
     app.shared()
-        .set_home_shards(Rc::new(ShardHomes::new(shard.clone(), hashers)));
+        .set_owner_shards(Rc::new(ShardOwners::new(shard.clone(), hashers)));
     app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.own.shutdown_timeout;

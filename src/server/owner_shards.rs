@@ -1,4 +1,4 @@
-//! The homes of keys that rate limits count: a request for permits runs as a closure on the home's shard.
+//! The owners of keys that rate limits count: a request for permits runs as a closure on the owner.
 
 use std::hash::RandomState;
 use std::pin::Pin;
@@ -6,21 +6,21 @@ use std::pin::Pin;
 use squall_shards::{Shard, ShardId, invoke_on};
 
 use super::state;
-use crate::app::{Grant, HomeShards, PermitRequest};
+use crate::app::{Grant, OwnerShards, PermitRequest};
 
 /// The shards as the limits of one shard see them.
-pub(super) struct ShardHomes {
+pub(super) struct ShardOwners {
     shard: Shard,
     hashers: [RandomState; 2],
 }
 
-impl ShardHomes {
+impl ShardOwners {
     pub(super) fn new(shard: Shard, hashers: [RandomState; 2]) -> Self {
         Self { shard, hashers }
     }
 }
 
-impl HomeShards for ShardHomes {
+impl OwnerShards for ShardOwners {
     fn here(&self) -> usize {
         self.shard.id().index()
     }
@@ -33,10 +33,10 @@ impl HomeShards for ShardHomes {
         &self.hashers
     }
 
-    fn ask(&self, home: usize, request: PermitRequest) -> Pin<Box<dyn Future<Output = Option<Grant>>>> {
+    fn ask(&self, owner: usize, request: PermitRequest) -> Pin<Box<dyn Future<Output = Option<Grant>>>> {
         Box::pin(async move {
             let grant = move || async move { state::local().ok()?.grant_permits(&request) };
-            invoke_on(ShardId::new(home), grant).await.ok().flatten()
+            invoke_on(ShardId::new(owner), grant).await.ok().flatten()
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A check of a rate limit whose home may be another shard, on two shards.
+//! A check of a rate limit whose owner may be another shard, on two shards.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use squall::prelude::*;
 
 use crate::harness::{Running, dropped_after};
 
-/// Names enough for both shards to be the home of some.
+/// Names enough for both shards to be the owner of some.
 const NAMES: usize = 64;
 
 /// More permits than the dropped checks of one name lose.
@@ -38,7 +38,7 @@ async fn checks(cx: &mut Context) -> Result<&'static str> {
         assert!(left >= PERMITS - LEASE * (DROPS + STALLS), "{left}");
         assert!(left <= PERMITS + 1, "{left}");
     }
-    assert!(has_waited, "no home was another shard");
+    assert!(has_waited, "no owner was another shard");
     Ok("done")
 }
 

@@ -137,13 +137,13 @@ impl Context {
         work: impl FnOnce(&Counts, Key, Instant) -> R + Send + 'static,
     ) -> Result<R> {
         let runtime = self.shared.runtime()?;
-        let (home, now) = (key.shard(runtime.shard_count()), runtime.now());
-        if home == runtime.shard() {
+        let (owner, now) = (key.shard(runtime.shard_count()), runtime.now());
+        if owner == runtime.shard() {
             return Ok(work(&*self.state::<Counts>()?, key, now));
         }
         let (sender, result) = oneshot::channel();
         let remote = runtime.on_shard(
-            home,
+            owner,
             Box::new(move |state| {
                 if let Some(counts) = find_state::<Counts>(state) {
                     // A failed send means that the request is gone.

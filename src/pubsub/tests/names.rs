@@ -87,10 +87,10 @@ fn patterns_fit_as_the_table_says() {
 #[test]
 fn owners_are_the_same_for_equal_names_and_use_all_shards() {
     let shards = NonZeroUsize::new(4).unwrap();
-    let homes: BTreeSet<usize> = (0..64)
+    let owners: BTreeSet<usize> = (0..64)
         .map(|number| topic(&format!("room/{number}")).owner(shards))
         .collect();
-    assert_eq!(homes, BTreeSet::from([0, 1, 2, 3]));
+    assert_eq!(owners, BTreeSet::from([0, 1, 2, 3]));
     assert_eq!(topic("room").owner(shards), topic("room").owner(shards));
 }
 

@@ -1,4 +1,4 @@
-//! The counts of one shard: the buckets of the keys that are at home here, and what homes have said about others.
+//! The counts of one shard: the buckets of the keys that this shard owns, and what owners have said about others.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -20,7 +20,7 @@ const LEASE_SHARE: u32 = 8;
 /// How long a shard may use the permits of a lease: 1 s.
 const LEASE_TIME: u64 = 1_000_000_000;
 
-/// A request for permits, as it goes to the home of its key.
+/// A request for permits, as it goes to the owner of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PermitRequest {
     /// The hash of what is counted.
@@ -30,7 +30,7 @@ pub struct PermitRequest {
     pub(super) wanted: u32,
 }
 
-/// The answer of the home.
+/// The answer of the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
     /// This number of permits, at least one.
@@ -39,13 +39,13 @@ pub enum Grant {
     Refused(Duration),
 }
 
-/// What a shard knows about a key that is at home elsewhere.
+/// What a shard knows about a key that another shard owns.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lease {
     permits: u32,
     /// Until when the permits may be used.
     usable_until: u64,
-    /// Until when the home has no permit.
+    /// Until when the owner has no permit.
     refused_until: u64,
 }
 
@@ -55,7 +55,7 @@ impl Expires for Lease {
     }
 }
 
-/// What a shard can say without asking the home.
+/// What a shard can say without asking the owner.
 pub(super) enum Known {
     Admitted,
     Refused(Duration),
@@ -85,7 +85,7 @@ impl Counts {
 }
 
 impl RateLimiter {
-    /// Takes permits of a key that is at home on this shard.
+    /// Takes permits of a key that this shard owns.
     #[must_use]
     pub fn grant(&self, request: &PermitRequest, keys_max: usize, now: Instant) -> Grant {
         let mut counts = self.counts.borrow_mut();
@@ -100,7 +100,7 @@ impl RateLimiter {
         }
     }
 
-    /// Uses a permit of a lease, or repeats a refusal of the home while it holds.
+    /// Uses a permit of a lease, or repeats a refusal of the owner while it holds.
     pub(super) fn known(&self, key: u128, keys_max: usize, now: Instant) -> Known {
         let mut counts = self.counts.borrow_mut();
         let now = counts.nanos(now);
@@ -117,7 +117,7 @@ impl RateLimiter {
         })
     }
 
-    /// Keeps what the home has answered, less the permit that the asking request uses.
+    /// Keeps what the owner has answered, less the permit that the asking request uses.
     pub(super) fn learn(&self, key: u128, grant: Grant, keys_max: usize, now: Instant) {
         let mut counts = self.counts.borrow_mut();
         let now = counts.nanos(now);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_used_up_and_then_the_home_is_asked_again() {
+    fn a_lease_is_used_up_and_then_the_owner_is_asked_again() {
         let (shard, now) = (RateLimiter::default(), start());
         assert!(matches!(shard.known(1, KEYS_MAX, now), Known::Unknown));
         shard.learn(1, Grant::Permits(3), KEYS_MAX, now);
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn every_shard_together_passes_what_one_would() {
         let rate = Rate::new(100, Duration::from_secs(60), 100);
-        let (home, now) = (RateLimiter::default(), start());
+        let (owner, now) = (RateLimiter::default(), start());
         let shards: Vec<RateLimiter> = (0..4).map(|_| RateLimiter::default()).collect();
         let mut passed = 0;
         for round in 0..400 {
@@ -219,7 +219,7 @@ mod tests {
                         rate,
                         wanted: lease_permits(rate, 5),
                     };
-                    let grant = home.grant(&request, KEYS_MAX, now);
+                    let grant = owner.grant(&request, KEYS_MAX, now);
                     shard.learn(7, grant, KEYS_MAX, now);
                     u32::from(matches!(grant, Grant::Permits(_)))
                 }

@@ -158,7 +158,7 @@ impl RateLimit {
     async fn admit(&self, cx: &Context, counted: Counted<'_>) -> Result {
         let shared = &cx.shared;
         let now = shared.runtime()?.now();
-        let homes = shared.home_shards()?;
+        let owners = shared.owner_shards()?;
         let key = {
             let route = if self.is_per_route {
                 cx.pattern().unwrap_or_default()
@@ -167,7 +167,7 @@ impl RateLimit {
             };
             let location = (self.made_at.file(), self.made_at.line(), self.made_at.column());
             let whole = (location, self.name.as_str(), self.is_per_route, route, counted);
-            let [high, low] = homes.hashers();
+            let [high, low] = owners.hashers();
             (u128::from(high.hash_one(whole)) << 64) | u128::from(low.hash_one(whole))
         };
         let (limiter, keys_max) = (&shared.rate_limiter, shared.limits().max_rate_limit_keys);
@@ -176,21 +176,21 @@ impl RateLimit {
             rate: Rate::new(self.permits, self.period, self.burst),
             wanted: 1,
         };
-        let home = usize::try_from(key % homes.count().max(1) as u128).unwrap_or_default();
-        let grant = if home == homes.here() {
+        let owner = usize::try_from(key % owners.count().max(1) as u128).unwrap_or_default();
+        let grant = if owner == owners.here() {
             limiter.grant(&request, keys_max, now)
         } else {
             match limiter.known(key, keys_max, now) {
                 Known::Admitted => return Ok(()),
                 Known::Refused(wait) => Grant::Refused(wait),
                 Known::Unknown => {
-                    request.wanted = lease_permits(request.rate, homes.count());
-                    match homes.ask(home, request).await {
+                    request.wanted = lease_permits(request.rate, owners.count());
+                    match owners.ask(owner, request).await {
                         Some(grant) => {
                             limiter.learn(key, grant, keys_max, shared.runtime()?.now());
                             grant
                         }
-                        // The home has ended, as in a stop: this shard counts alone.
+                        // The owner has ended, as in a stop: this shard counts alone.
                         None => limiter.grant(&PermitRequest { wanted: 1, ..request }, keys_max, now),
                     }
                 }

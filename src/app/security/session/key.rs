@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) const ID_BYTES: usize = 24;
 
 /// The bytes of an id that select its shard, and that a rotation keeps.
-const HOME_BYTES: usize = 2;
+const OWNER_BYTES: usize = 2;
 
 /// The id of a session, as the cookie holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(in crate::app::security) struct SessionId([u8; ID_BYTES]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey {
     hash: [u8; 32],
-    home: u16,
+    owner: u16,
 }
 
 impl SessionId {
@@ -32,7 +32,7 @@ impl SessionId {
 
     /// Makes the id that follows this one; both belong to the same shard.
     pub(super) fn successor(self, random: [u8; ID_BYTES]) -> Self {
-        let own = self.0.into_iter().take(HOME_BYTES);
+        let own = self.0.into_iter().take(OWNER_BYTES);
         let mut bytes = random;
         bytes.iter_mut().zip(own).for_each(|(byte, own)| *byte = own);
         Self(bytes)
@@ -53,7 +53,7 @@ impl SessionId {
         let [first, second, ..] = self.0;
         SessionKey {
             hash: Sha256::digest(self.0).into(),
-            home: u16::from_be_bytes([first, second]),
+            owner: u16::from_be_bytes([first, second]),
         }
     }
 }
@@ -67,7 +67,7 @@ impl SessionKey {
 
     /// The shard that owns the session in memory.
     pub(super) fn shard(&self, shards: usize) -> usize {
-        usize::from(self.home).checked_rem(shards).unwrap_or_default()
+        usize::from(self.owner).checked_rem(shards).unwrap_or_default()
     }
 }
 

@@ -408,20 +408,20 @@ struct InMemory<'a>(&'a Context);
 
 impl InMemory<'_> {
     /// Runs work on the shard that owns a session.
-    async fn at_home<R: Send + 'static>(
+    async fn at_owner<R: Send + 'static>(
         &self,
         key: SessionKey,
         work: impl FnOnce(&SessionTable, Instant) -> R + Send + 'static,
     ) -> Result<R> {
         let runtime = self.0.shared.runtime()?;
-        let (home, now) = (key.shard(runtime.shard_count()), runtime.now());
-        if home == runtime.shard() {
+        let (owner, now) = (key.shard(runtime.shard_count()), runtime.now());
+        if owner == runtime.shard() {
             let table = self.0.state::<SessionTable>()?;
             return Ok(work(&table, now));
         }
         let (sender, result) = oneshot::channel();
         let remote = runtime.on_shard(
-            home,
+            owner,
             Box::new(move |state| {
                 if let Some(table) = find_state::<SessionTable>(state) {
                     // A failed send means that the request is gone.
@@ -438,17 +438,17 @@ impl InMemory<'_> {
 
 impl SessionStore for InMemory<'_> {
     async fn load(&self, key: SessionKey, lifetime: SessionLifetime) -> Result<Option<SessionValues>> {
-        self.at_home(key, move |table, now| table.load(key, lifetime, now))
+        self.at_owner(key, move |table, now| table.load(key, lifetime, now))
             .await
     }
 
     async fn create(&self, key: SessionKey, values: SessionValues, lifetime: SessionLifetime) -> Result {
-        self.at_home(key, move |table, now| table.create(key, values, lifetime, now))
+        self.at_owner(key, move |table, now| table.create(key, values, lifetime, now))
             .await?
     }
 
     async fn update(&self, key: SessionKey, changes: SessionChanges) -> Result<bool> {
-        self.at_home(key, move |table, now| table.update(key, &changes, now))
+        self.at_owner(key, move |table, now| table.update(key, &changes, now))
             .await?
     }
 
@@ -459,12 +459,12 @@ impl SessionStore for InMemory<'_> {
         changes: SessionChanges,
         lifetime: SessionLifetime,
     ) -> Result<bool> {
-        self.at_home(old, move |table, now| table.rotate((old, new), &changes, lifetime, now))
+        self.at_owner(old, move |table, now| table.rotate((old, new), &changes, lifetime, now))
             .await?
     }
 
     async fn remove(&self, key: SessionKey) -> Result {
-        self.at_home(key, move |table, _| table.remove(key)).await
+        self.at_owner(key, move |table, _| table.remove(key)).await
     }
 }
 
