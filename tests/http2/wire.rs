@@ -54,7 +54,8 @@ impl Frame {
     }
 }
 
-/// Reads three digits in the code of Huffman: five bits for 0 to 2, six bits from 0x19 on for 3 to 9 (RFC 7541, appendix B).
+/// Reads three digits in the code of Huffman (RFC 7541, appendix B). The digits 0 to 2 have five bits; 3 to 9 have six,
+/// from 0x19 on.
 fn three_digits(bytes: [u8; 3]) -> u16 {
     let mut bits = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], 0]);
     let mut number = 0;

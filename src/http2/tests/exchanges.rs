@@ -67,8 +67,8 @@ fn a_response_has_its_fields_and_those_of_the_machine() {
     bench.check_quiescent();
 }
 
-/// The peer applies its new limit when the acknowledgement comes, so the next block begins with the update, whether or not
-/// the encoder has used its table (RFC 7541 §4.2, RFC 9113 §4.3.1).
+/// The peer applies its new limit when the acknowledgement comes (RFC 7541 §4.2, RFC 9113 §4.3.1). So the next block
+/// begins with the update, whether or not the encoder has used its table.
 #[test]
 fn the_block_behind_an_acknowledged_table_size_begins_with_the_update() {
     const EMPTY: &[u8] = &[0x20];

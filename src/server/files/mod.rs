@@ -2,8 +2,8 @@
 //! blocking pool.
 //!
 //! A shard keeps the contents of small files ([`cache`]), also of those of middle size that are asked for again
-//! ([`snapshots`]), the paths that lead to them ([`trails`]) and the versions of large ones ([`versions`]). Each request
-//! asks the kernel for the file's identity again, so it sees every change.
+//! ([`snapshots`]). It keeps the paths that lead to them ([`trails`]) and the versions of large ones ([`versions`]).
+//! Each request asks the kernel for the file's identity again, so it sees every change.
 
 mod cache;
 mod reader;
