@@ -143,12 +143,12 @@ fn a_rejected_websocket_is_an_error_with_the_status() {
     assert_eq!(plain.status(), 200);
     assert_eq!(
         plain.to_string(),
-        "could not open the WebSocket: the route answered 200 OK instead of switching protocols; add the route with \
+        "200 OK: could not open the WebSocket: the route answered 200 instead of switching protocols; add the route with \
          Application::websocket"
     );
     let unknown = client.websocket("/none").unwrap_err().to_string();
     assert!(
-        unknown.ends_with("answered 404 Not Found instead of switching protocols; no route has this path"),
+        unknown.ends_with("answered 404 instead of switching protocols; no route has this path"),
         "{unknown}"
     );
 }

@@ -92,9 +92,12 @@ impl Exchange<'_> {
     fn send_content(&mut self, stream: StreamKey, unsent: &mut &[u8], trailers: &Headers) -> Result<bool> {
         let now = clock::now();
         self.machine.set_ready(stream, unsent.len(), now);
+        // What its turn covers needs no room beside other streams.
+        let mut has_turn = false;
         while let Some((stream, bytes)) = self.machine.next_sender(now) {
             let (piece, rest) = unsent.split_at(bytes.min(unsent.len()));
-            if rest.is_empty() {
+            has_turn = rest.is_empty();
+            if has_turn {
                 break;
             }
             self.machine
@@ -102,7 +105,7 @@ impl Exchange<'_> {
                 .map_err(into_error)?;
             *unsent = rest;
         }
-        let fits = self.machine.fits(stream, unsent.len()) || !self.machine.is_open(stream);
+        let fits = has_turn || self.machine.fits(stream, unsent.len()) || !self.machine.is_open(stream);
         if fits {
             let ended = self.machine.send_last(stream, unsent, Some(trailers), &mut self.output);
             ended.map_err(into_error)?;

@@ -161,13 +161,14 @@ impl TestWebSocket {
 
 /// Makes the error of a response that does not switch protocols.
 fn not_switched(status: StatusCode) -> Error {
+    let number = status.as_u16();
     let cure = match status {
         status if status.is_success() => "; add the route with Application::websocket",
         StatusCode::NOT_FOUND => "; no route has this path",
         _ => "",
     };
     let text =
-        format!("could not open the WebSocket: the route answered {status} instead of switching protocols{cure}");
+        format!("could not open the WebSocket: the route answered {number} instead of switching protocols{cure}");
     HttpError::new(status).with_message(text).into()
 }
 
