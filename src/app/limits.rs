@@ -42,7 +42,7 @@ settings! {
         ///
         /// It counts on routes that decompress. The default is 1 MiB, as for content without compression.
         [Bytes] max_inflated_bytes: u64 = 1024 * 1024,
-        /// Most bytes of decompressed content for each compressed byte; more are answered 413.
+        /// Most decompressed bytes for each compressed byte, from 16 MiB of content on; more are answered 413.
         ///
         /// It counts from 16 MiB of decompressed content on, so only for routes that raise `max_inflated_bytes`. The default
         /// is 1100: gzip reaches 1032 for the same byte over and over, br and zstd a thousand times that.
@@ -52,7 +52,7 @@ settings! {
         /// The default is 64 MiB, 170 streams compressed with gzip at once. One compressor takes 384 KiB for gzip, 1.3 MiB
         /// for br and 1.7 MiB for zstd at their default levels. A usual response needs it for less than a millisecond.
         [Bytes] max_compressor_bytes: usize = 64 * 1024 * 1024,
-        /// Most addresses, users and other keys that the rate limits of a shard remember.
+        /// Most addresses, users and other keys that the rate limits of a shard count; of more, unused ones begin anew.
         ///
         /// Of more, those that have used least are forgotten, and begin anew. The default is 65,536, which take 6 MiB.
         [PositiveCount] max_rate_limit_keys: usize = 65_536,

@@ -100,9 +100,8 @@ impl Args for Options {
             .long("listen")
             .value_name("ADDR")
             .help(
-                "Listens on this address: 127.0.0.1:8888, :8888, [::]:8888, unix:/path or systemd, behind http:// or \
-                 https://; an address without either speaks TLS if the server has a certificate; repeat the flag to add \
-                 addresses",
+                "Listens on 127.0.0.1:8888, :8888, [::]:8888, unix:/path or systemd; with TLS behind https://, without it \
+                 behind http://, else if the server has a certificate; may be given more than once",
             )
             .help_heading("Server")
             .action(ArgAction::Append)
