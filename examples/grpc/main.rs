@@ -4,8 +4,8 @@
 //! cargo run --release --example grpc -- --listen 127.0.0.1:50051
 //! ```
 //!
-//! gRPC is HTTP/2 with trailers: a call is a POST to `/package.Service/Method`, its messages are content in frames of five
-//! bytes and a message, and its result is the trailer `grpc-status`.
+//! The protocol gRPC is HTTP/2 with trailers. A call is a POST to `/package.Service/Method`. Its messages are content
+//! in frames of five bytes and a message. Its result is the trailer `grpc-status`.
 
 mod call;
 mod messages;

@@ -1,5 +1,5 @@
-//! A WebSocket over a stream of HTTP/2 (RFC 8441): the handler, the protocol machine and the driver of every WebSocket, over
-//! a tunnel in place of a socket.
+//! A WebSocket over a stream of HTTP/2 (RFC 8441). The handler, the protocol machine and the driver are those of every
+//! WebSocket, over a tunnel in place of a socket.
 //!
 //! The stream's window bounds what waits for a handler that is busy. `END_STREAM` is the end of a socket, and
 //! RST_STREAM(CANCEL) its reset. The place among the connection's streams stays taken until the handler has ended.
