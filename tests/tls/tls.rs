@@ -14,6 +14,7 @@ mod support;
 
 mod attacks;
 mod authority;
+mod browser;
 mod chromium;
 mod client;
 mod endings;
