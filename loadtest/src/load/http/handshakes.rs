@@ -1,6 +1,6 @@
 //! Handshakes beside the load: connections that complete one and close, again and again, as many as the server takes.
 //!
-//! They run on threads of their own, on the first core of the load, and behind the load in its order: a client that
+//! They run on threads of their own, on the first core of the load, and behind the load in its order. A client that
 //! floods must not delay the requests that are measured.
 
 use std::io::Write as _;
