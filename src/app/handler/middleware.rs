@@ -83,34 +83,37 @@ impl Next<'_> {
     /// Dropping the future drops the handler and discards its content: the response becomes a 503 without content,
     /// which the middleware may replace. If the head has been sent, the connection closes, so the client can tell
     /// that the response is incomplete.
-    pub async fn run(self, cx: &mut Context) {
+    pub fn run(self, cx: &mut Context) -> impl Future<Output = ()> {
         let Self { errors, chain, inner } = self;
-        // An error page keeps the fields set further out, so copy them before the inner code adds its own.
-        let headers = &cx.response.head.headers;
-        let headers_outside = (!headers.is_empty()).then(|| headers.clone());
-        let mut guard = ResponseGuard {
-            cx,
-            headers_outside,
-            is_done: false,
-        };
-        let cx = &mut *guard.cx;
-        let result = match (chain.split_first(), inner) {
-            (Some((outer, chain)), inner) => {
-                let next = Next { errors, chain, inner };
-                CatchPanic::new(errors.shared, outer.handle(cx, next)).await.flatten()
+        // Not an `async fn`: its arguments would lie in the memory of each connection twice.
+        async move {
+            // An error page keeps the fields set further out, so copy them before the inner code adds its own.
+            let headers = &cx.response.head.headers;
+            let headers_outside = (!headers.is_empty()).then(|| headers.clone());
+            let mut guard = ResponseGuard {
+                cx,
+                headers_outside,
+                is_done: false,
+            };
+            let cx = &mut *guard.cx;
+            let result = match (chain.split_first(), inner) {
+                (Some((outer, chain)), inner) => {
+                    let next = Next { errors, chain, inner };
+                    CatchPanic::new(errors.shared, outer.handle(cx, next)).await.flatten()
+                }
+                (None, InnerHandler::Endpoint(endpoint)) => {
+                    // Set before the call, because `on_finish` also runs if the handler fails or is dropped.
+                    cx.wants_on_finish = endpoint.has_on_finish();
+                    CatchPanic::new(errors.shared, endpoint.call(cx)).await.flatten()
+                }
+                (None, InnerHandler::BuiltIn(response)) => response.write(cx),
+            };
+            // Each level checks the response, so middleware further out already sees the error page of an invalid one.
+            if let Some(error) = failure(cx, result) {
+                errors.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
             }
-            (None, InnerHandler::Endpoint(endpoint)) => {
-                // Set before the call, because `on_finish` also runs if the handler fails or is dropped.
-                cx.wants_on_finish = endpoint.has_on_finish();
-                CatchPanic::new(errors.shared, endpoint.call(cx)).await.flatten()
-            }
-            (None, InnerHandler::BuiltIn(response)) => response.write(cx),
-        };
-        // Each level checks the response, so middleware further out already sees the error page of an invalid one.
-        if let Some(error) = failure(cx, result) {
-            errors.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
+            guard.is_done = true;
         }
-        guard.is_done = true;
     }
 }
 

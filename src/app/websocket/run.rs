@@ -8,6 +8,7 @@ use super::handler::WebSocketHandler;
 use super::handler_task::{fail, means_peer_gone};
 use super::socket::WebSocket;
 use super::socket_state::SocketState;
+use crate::app::boxed::LocalBoxFuture;
 use crate::error::Result;
 use crate::websocket::{CloseCode, Event};
 use crate::websocket::{End, SocketEvent};
@@ -28,8 +29,8 @@ pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<S
 
 /// Calls the handler for each event, until the end or its first error.
 ///
-/// Each call is boxed, so that its state is freed when it returns. Most sockets wait for an event most of the time;
-/// unboxed, each would keep room for the largest method.
+/// Each call is boxed, so that its state is freed when it returns, and so that no event lives on in this future. Most
+/// sockets wait for an event most of the time; unboxed, each would keep room for the largest method.
 async fn dispatch_events<H: WebSocketHandler>(
     handler: &mut H,
     ws: &WebSocket,
@@ -37,17 +38,32 @@ async fn dispatch_events<H: WebSocketHandler>(
 ) -> Result<Box<End>> {
     Box::pin(handler.open(ws)).await?;
     loop {
-        match poll_fn(|_| state.duplex().poll_event()).await {
-            SocketEvent::Event(Event::Message(message)) => match refresh_token(state, &message) {
-                Some(token) => Box::pin(handler.on_refresh(ws, &token)).await?,
-                None => Box::pin(handler.on_message(ws, message)).await?,
-            },
-            SocketEvent::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
-            SocketEvent::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
-            SocketEvent::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}
+        let called = match poll_fn(|_| state.duplex().poll_event()).await {
+            SocketEvent::Event(event) => call(handler, ws, state, event),
             SocketEvent::End(end) => return Ok(end),
+        };
+        if let Some(called) = called {
+            called.await?;
         }
     }
+}
+
+/// Calls the handler's method for an event, if there is one.
+fn call<'a, H: WebSocketHandler>(
+    handler: &'a mut H,
+    ws: &'a WebSocket,
+    state: &SocketState,
+    event: Event,
+) -> Option<LocalBoxFuture<'a>> {
+    Some(match event {
+        Event::Message(message) => match refresh_token(state, &message) {
+            Some(token) => Box::pin(async move { handler.on_refresh(ws, &token).await }),
+            None => Box::pin(handler.on_message(ws, message)),
+        },
+        Event::Ping(payload) => Box::pin(handler.on_ping(ws, payload)),
+        Event::Pong(payload) => Box::pin(handler.on_pong(ws, payload)),
+        Event::NeedData | Event::Close(_) | Event::Closed => return None,
+    })
 }
 
 /// How the connection ended after the handler's error: with 1011, or as the peer closed it if the error means that the

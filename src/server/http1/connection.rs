@@ -229,33 +229,37 @@ impl Connection {
     /// Runs the application for the request in `exchange`, writes its response, and runs its `on_finish`.
     ///
     /// The usual case, without a log, is a function of its own with one caller, so that the compiler inlines it.
-    async fn answer<const LOGGED: bool>(&mut self, exchange: &mut Exchange) -> Flow {
-        let channel = exchange.channel();
-        channel.begin(self.request_length());
-        let app = Rc::clone(&self.wire.server.app);
-        let driven = {
-            let mut handler = pin!(app.respond(exchange));
-            // The first poll needs no box; most handlers end with it.
-            if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_ready() {
-                Ok(())
-            } else {
-                Box::pin(self.io(&app, &channel).drive(handler)).await
+    /// Not an `async fn`: its arguments would lie in the connection's memory twice.
+    #[expect(clippy::manual_async_fn, reason = "see above")]
+    fn answer<const LOGGED: bool>(&mut self, exchange: &mut Exchange) -> impl Future<Output = Flow> {
+        async move {
+            let channel = exchange.channel();
+            channel.begin(self.request_length());
+            let app = Rc::clone(&self.wire.server.app);
+            let driven = {
+                let mut handler = pin!(app.respond(exchange));
+                // The first poll needs no box; most handlers end with it.
+                if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_ready() {
+                    Ok(())
+                } else {
+                    Box::pin(self.io(&app, &channel).drive(handler)).await
+                }
+            };
+            let answered = match driven.and_then(|()| self.respond(&app, exchange, &channel)) {
+                Ok(None) => Ok(()),
+                Ok(Some(rest)) => rest.await,
+                Err(ending) => Err(ending),
+            };
+            let answered = match answered {
+                // The usual case allocates no future. The others keep theirs in a box, so that idle connections stay small.
+                Ok(()) if !exchange.has_on_finish() => Ok(()),
+                answered => Box::pin(in_route(&app, self.finish(&app, exchange, answered))).await,
+            };
+            if LOGGED {
+                self.log_answered(exchange);
             }
-        };
-        let answered = match driven.and_then(|()| self.respond(&app, exchange, &channel)) {
-            Ok(None) => Ok(()),
-            Ok(Some(rest)) => rest.await,
-            Err(ending) => Err(ending),
-        };
-        let answered = match answered {
-            // The usual case allocates no future. The others keep theirs in a box, so that idle connections stay small.
-            Ok(()) if !exchange.has_on_finish() => Ok(()),
-            answered => Box::pin(in_route(&app, self.finish(&app, exchange, answered))).await,
-        };
-        if LOGGED {
-            self.log_answered(exchange);
+            answered
         }
-        answered
     }
 
     /// Returns how much content the current request announces.
