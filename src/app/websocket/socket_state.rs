@@ -20,12 +20,18 @@ pub struct SocketState {
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
-    /// Over which time the peers of a stopping server come back, in milliseconds; 0 for no hint.
-    reconnect_spread_ms: Cell<u32>,
     /// When the socket expires, once the handler has set it.
     expiry: OnceCell<Rc<Expiry>>,
-    /// The socket's places among those of its user and of its session, if it has an owner.
-    memberships: OnceCell<Box<RefCell<Vec<Membership>>>>,
+    rare: OnceCell<Box<RareParts>>,
+}
+
+/// What few sockets have: an idle socket pays for one pointer.
+#[derive(Default)]
+struct RareParts {
+    /// Over which time the peers of a stopping server come back; zero for no hint.
+    reconnect_spread: Cell<Duration>,
+    /// The socket's places among those of its user and of its session.
+    memberships: RefCell<Vec<Membership>>,
 }
 
 impl SocketState {
@@ -36,9 +42,8 @@ impl SocketState {
             duplex: Duplex::new(machine, &shared.sockets.deflaters),
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
-            reconnect_spread_ms: Cell::new(0),
             expiry: OnceCell::new(),
-            memberships: OnceCell::new(),
+            rare: OnceCell::new(),
         })
     }
 
@@ -77,19 +82,22 @@ impl SocketState {
     }
 
     pub(super) fn set_reconnect_spread(&self, spread: Duration) {
-        let spread = u32::try_from(spread.as_millis()).unwrap_or(u32::MAX);
-        self.reconnect_spread_ms.set(spread);
+        self.rare().reconnect_spread.set(spread);
     }
 
     /// Tells the peer of a feed when to come back, before a stop closes the socket.
     ///
     /// The places of all sockets, of which this one has number `place`, spread over the time evenly.
     pub fn send_reconnect_hint(&self, place: usize, places: usize) {
-        let spread = self.reconnect_spread_ms.get();
-        if spread > 0 {
+        let spread = self
+            .rare
+            .get()
+            .map_or(Duration::ZERO, |rare| rare.reconnect_spread.get());
+        if !spread.is_zero() {
             let place = u64::try_from(place.min(places)).unwrap_or_default();
             let places = u64::try_from(places).unwrap_or(u64::MAX).max(1);
-            let after = u64::from(spread).saturating_mul(place) / places;
+            let spread = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+            let after = spread.saturating_mul(place) / places;
             let hint = format!("{{\"reconnect\":{{\"after_ms\":{after}}}}}");
             // A peer that takes nothing comes back in its own time.
             self.duplex.try_send(&Message::from(hint)).unwrap_or_default();
@@ -109,6 +117,10 @@ impl SocketState {
         self.expiry.get()?.at()
     }
 
+    fn rare(&self) -> &RareParts {
+        self.rare.get_or_init(Box::default)
+    }
+
     /// Where the handler sets when the socket expires.
     pub(super) fn expiry(&self) -> &Rc<Expiry> {
         self.expiry.get_or_init(Rc::default)
@@ -123,7 +135,7 @@ impl SocketState {
                 .is_some_and(|state| state.close(UNAUTHORIZED, "disconnected"))
         };
         let membership = self.shared.sockets.connected.join(owner, Box::new(close));
-        let mut memberships = self.memberships.get_or_init(Box::default).borrow_mut();
+        let mut memberships = self.rare().memberships.borrow_mut();
         memberships.retain(|known| !known.is_of_kind(owner));
         memberships.push(membership);
     }

@@ -20,12 +20,12 @@ use tracing::Instrument as _;
 use super::exchange_io::{ExchangeIo, in_route};
 use super::reader::{HeadRead, IdleEvent, RequestReader};
 use super::wire::Wire;
-use super::writer::ResponseWriter;
+use super::writer::{Logged, ResponseWriter};
 use crate::app::{App, BodyLength, Channel, Completion, Exchange, Outcome, Upgrade};
 use crate::http1::{self, Next, ParseError};
 use crate::memory::OutOfMemory;
 use crate::message::StatusCode;
-use crate::server::access_log::{LoggedRequest, RequestLog};
+use crate::server::access_log::RequestLog;
 use crate::server::ending::{Ending, Flow};
 use crate::server::http2::start::{FIRST_LINE, Switched};
 use crate::server::memory::watermarks::Pressure;
@@ -48,8 +48,6 @@ pub(in crate::server) struct Connection {
     writer: ResponseWriter,
     /// A blank one between two pipelined requests; after a 101, the one of the upgrade.
     exchange: Option<Box<Exchange>>,
-    /// The request that is being answered, if there is a log of requests.
-    logged: Option<Box<LoggedRequest>>,
     registration: Registration,
     guard: GateGuard,
 }
@@ -70,7 +68,6 @@ impl Connection {
             reader: RequestReader::default(),
             writer: ResponseWriter::default(),
             exchange: None,
-            logged: None,
             registration,
             guard,
         }
@@ -214,15 +211,14 @@ impl Connection {
     /// Answers a request inside a span with its id, and logs its line.
     async fn answer_logged(&mut self, log: &Rc<RequestLog>, exchange: &mut Exchange) -> Flow {
         let (logged, span) = log.begin(&self.wire.server.app, exchange);
-        self.writer.take_content_bytes();
-        self.logged = Some(Box::new(logged));
+        self.writer.begin_log(logged);
         self.answer::<true>(exchange).instrument(span).await
     }
 
     /// Logs the line of the request, once: its response has been handed over or given up.
     fn log_answered(&mut self, exchange: &Exchange) {
-        if let Some(logged) = self.logged.take() {
-            logged.end(exchange, self.writer.take_content_bytes());
+        if let Some(Logged { request, content_bytes }) = self.writer.end_log() {
+            request.end(exchange, content_bytes);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::error::HttpError;
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL, SendError};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderValue, Headers, ResponseHead, StatusCode, header};
+use crate::server::access_log::LoggedRequest;
 use crate::server::ending::{Ending, Flow, peer_gone};
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
@@ -34,8 +35,15 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 #[derive(Default)]
 pub(super) struct ResponseWriter {
     output: Vec<u8>,
-    /// Bytes of content since the last [`take_content_bytes`](Self::take_content_bytes).
-    content_bytes: u64,
+    /// The request that is being answered, if there is a log of requests.
+    logged: Option<Box<Logged>>,
+}
+
+/// A request that is being answered, for the log.
+pub(super) struct Logged {
+    pub(super) request: LoggedRequest,
+    /// How much content of the response was written.
+    pub(super) content_bytes: u64,
 }
 
 /// A handler's flush on its way to the kernel. It outlives the handler's wait for it, and the handler.
@@ -88,9 +96,24 @@ impl ResponseWriter {
         self.output.len() + content.len() <= OUTPUT_BYTES_MAX
     }
 
-    /// Returns how many bytes of content were written since the last call, for the log.
-    pub(super) fn take_content_bytes(&mut self) -> u64 {
-        std::mem::take(&mut self.content_bytes)
+    /// Counts the content of the response to a request, for the log.
+    pub(super) fn begin_log(&mut self, request: LoggedRequest) {
+        self.logged = Some(Box::new(Logged {
+            request,
+            content_bytes: 0,
+        }));
+    }
+
+    /// Returns the request whose content was counted, once.
+    pub(super) fn end_log(&mut self) -> Option<Logged> {
+        self.logged.take().map(|logged| *logged)
+    }
+
+    #[inline]
+    fn count_content(&mut self, content: &[u8]) {
+        if let Some(logged) = &mut self.logged {
+            logged.content_bytes = logged.content_bytes.wrapping_add(content.len() as u64);
+        }
     }
 
     /// Takes the output, which precedes the bytes of the next protocol.
@@ -156,7 +179,7 @@ impl ResponseWriter {
     )]
     #[inline(always)]
     pub(super) fn write_last(&mut self, wire: &mut Wire, content: &[u8], trailers: &Headers) -> Flow {
-        self.content_bytes = self.content_bytes.wrapping_add(content.len() as u64);
+        self.count_content(content);
         let written = wire.machine.send_last(content, Some(trailers), &mut self.output);
         written.map_err(abort)
     }
@@ -191,7 +214,7 @@ impl ResponseWriter {
         if chunk.len() < UNCOPIED_BYTES_MIN || !wire.machine.send_unframed(chunk.len()).map_err(abort)? {
             return self.write_content(wire, &chunk).await;
         }
-        self.content_bytes = self.content_bytes.wrapping_add(chunk.len() as u64);
+        self.count_content(&chunk);
         if wire.socket.is_sending() {
             wait_sent(wire).await?;
         }
@@ -206,7 +229,7 @@ impl ResponseWriter {
     }
 
     fn write_data(&mut self, wire: &mut Wire, data: &[u8]) -> Flow {
-        self.content_bytes = self.content_bytes.wrapping_add(data.len() as u64);
+        self.count_content(data);
         self.make_room(wire, CHUNK_FRAMING_BYTES_MAX + data.len())?;
         wire.machine.send_data(data, &mut self.output).map_err(abort)
     }
