@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::waiters::{Place, Waiters};
 use super::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, ProtocolError, SendError};
 
 /// Most output in bytes that waits for the peer before a sender waits; one more message of any size is accepted. 64
@@ -28,9 +29,10 @@ pub struct Duplex {
     wants_event: Cell<bool>,
     /// Whether the driver is running; then it needs no wake-up.
     is_driven: Cell<bool>,
+    /// Whether the peer has closed its half or gone; messages from before may still be received.
+    has_peer_finished: Cell<bool>,
     driver: RefCell<Option<Waker>>,
-    /// Senders that wait for room in the output.
-    room: RefCell<Vec<Waker>>,
+    waiters: RefCell<Waiters>,
 }
 
 /// How a connection ended.
@@ -81,8 +83,9 @@ impl Duplex {
             end: RefCell::default(),
             wants_event: Cell::new(false),
             is_driven: Cell::new(false),
+            has_peer_finished: Cell::new(false),
             driver: RefCell::default(),
-            room: RefCell::default(),
+            waiters: RefCell::default(),
         }
     }
 
@@ -147,6 +150,14 @@ impl Duplex {
                 ReceiveOutcome::Failed(error)
             }
         }
+    }
+
+    /// Reports that the peer has closed its half, or has gone, perhaps behind bytes that were not received.
+    ///
+    /// Sends fail from now on, and [`closed`](Self::closed) ends. What came before is still received.
+    pub fn peer_finished(&self) {
+        self.has_peer_finished.set(true);
+        self.wake_all();
     }
 
     /// Ends the connection, because the peer has closed or the connection broke.
@@ -222,11 +233,20 @@ impl Duplex {
     /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.machine.borrow().is_open()
+        !self.has_peer_finished.get() && self.machine.borrow().is_open()
+    }
+
+    /// Returns whether [`closed`](Self::closed) has ended: the connection is over, or its peer has left.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.has_peer_finished.get() || self.is_over()
     }
 
     /// Returns the encoding in which this peer reads shared frames; `None` once either end has begun to close.
     pub fn shared_encoding(&self) -> Option<Encoding> {
+        if self.has_peer_finished.get() {
+            return None;
+        }
         self.machine.borrow_mut().share().ok()
     }
 
@@ -238,12 +258,17 @@ impl Duplex {
 
     fn end(&self, end: End) {
         self.end.borrow_mut().get_or_insert_with(|| Box::new(end));
-        self.wake_senders();
+        self.wake_all();
     }
 
     fn wake_senders(&self) {
-        let waiting = self.room.take();
-        waiting.into_iter().for_each(Waker::wake);
+        let senders = self.waiters.borrow_mut().take_senders();
+        senders.wake();
+    }
+
+    fn wake_all(&self) {
+        let waiters = self.waiters.borrow_mut().take_all();
+        waiters.wake();
     }
 
     /// Wakes the driver.
@@ -292,6 +317,26 @@ impl Duplex {
         }
     }
 
+    /// Waits until the connection is over, or its peer has left; ready at once if either is so.
+    ///
+    /// A driver that receives nothing for a busy user reports the peer's end with
+    /// [`peer_finished`](Self::peer_finished).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the next call ends at the same time.
+    pub async fn closed(&self) {
+        let mut place = Place::among(&self.waiters);
+        poll_fn(|task| {
+            if self.is_closed() {
+                return Poll::Ready(());
+            }
+            place.set_waker(task.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Sends a message if the output has room.
     ///
     /// # Errors
@@ -299,7 +344,7 @@ impl Duplex {
     /// [`SendError`]: the output is full, memory is short, or the connection is closed.
     pub fn try_send(&self, message: &Message) -> Result<(), SendError> {
         let mut machine = self.machine.borrow_mut();
-        if !machine.is_open() {
+        if self.has_peer_finished.get() || !machine.is_open() {
             return Err(SendError::Closed);
         }
         let mut output = self.output.borrow_mut();
@@ -322,11 +367,7 @@ impl Duplex {
     pub fn poll_send(&self, message: &Message, task: &Task<'_>) -> Poll<Result<(), SendError>> {
         match self.try_send(message) {
             Err(SendError::Full) => {
-                let waker = task.waker().clone();
-                let mut room = self.room.borrow_mut();
-                if !room.iter().any(|known| known.will_wake(&waker)) {
-                    room.push(waker);
-                }
+                self.waiters.borrow_mut().await_room(task.waker());
                 Poll::Pending
             }
             sent => Poll::Ready(sent),
@@ -339,6 +380,9 @@ impl Duplex {
     ///
     /// The output is full, the payload is longer than 125 bytes, or the connection is closed.
     pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        if self.has_peer_finished.get() {
+            return Err(SendError::Closed);
+        }
         let mut output = self.output.borrow_mut();
         if output.len() >= OUTGOING_BYTES_MAX {
             return Err(SendError::Full);

@@ -72,6 +72,7 @@ mod send;
 #[cfg(test)]
 mod tests;
 mod utf8;
+mod waiters;
 mod window;
 mod window_bits;
 
