@@ -19,6 +19,7 @@ mod clients;
 mod endings;
 mod exchanges;
 mod panics;
+mod peers_leave;
 mod rows;
 mod websockets;
 mod wire;

@@ -205,6 +205,13 @@ impl Http2 {
         self.stream.shutdown(std::net::Shutdown::Write).unwrap();
     }
 
+    /// Resets the connection.
+    pub(crate) fn abort(self) {
+        socket2::SockRef::from(&self.stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
     /// Waits for a frame; `None` at the end of the connection.
     #[track_caller]
     pub(crate) fn frame(&mut self) -> Option<Frame> {

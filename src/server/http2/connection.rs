@@ -85,12 +85,13 @@ impl Connection {
             Ok(()) => poll_fn(|cx| self.poll_turns(cx)).await,
             Err(OutOfMemory) => Ending::Abort,
         };
+        // Before the linger: handlers that still wait belong to a connection that has failed.
+        for stream in self.streams.iter_mut().flatten() {
+            stream.close();
+        }
         if ending == Ending::Close {
             // What is sent after this can only be the rest of the output.
             self.linger().await;
-        }
-        for stream in self.streams.iter_mut().flatten() {
-            stream.close();
         }
         // A handler runs to its end after its peer has left, and so does its `on_finish`.
         poll_fn(|cx| self.poll_handlers_ended(cx)).await;
