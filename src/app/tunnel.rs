@@ -68,10 +68,12 @@ impl Tunnel {
         self.channel.is_flushed()
     }
 
-    /// Returns whether the peer has reset the stream.
-    #[must_use]
-    pub fn is_peer_gone(&self) -> bool {
-        self.channel.is_peer_gone()
+    /// Ready once the peer has reset the stream, which wakes the task until then.
+    pub fn poll_peer_gone(&self, waker: &Waker) -> Poll<()> {
+        match self.channel.check_peer(waker) {
+            Ok(()) => Poll::Pending,
+            Err(PeerGone) => Poll::Ready(()),
+        }
     }
 
     fn submit(&self, flush: Flush) {

@@ -3,7 +3,7 @@
 //!
 //! Each turn runs the owner, receives while the owner waits for an event, and sends. First come its messages and
 //! pending control frames, then one batch of publications. At most one send is in flight. While the owner is busy,
-//! nothing is received for it, and the peer's deadlines pause.
+//! nothing is received for it, and the peer's deadlines pause. The kernel still reports the peer's end.
 //!
 //! When the protocol is over, the driver sends the rest and waits for the peer to close. A server closes its half first
 //! (RFC 6455 §7.1.1).
@@ -13,7 +13,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use squall_shards::{Deadline, SendBuffer};
+use squall_shards::{Deadline, PeerEnd, SendBuffer};
 
 use super::arrival::Arrival;
 use super::byte_stream::ByteStream;
@@ -98,6 +98,8 @@ pub(crate) struct Connected<S = Socket> {
     /// Bytes that came behind the handshake.
     pub(crate) input: Input,
     pub(crate) input_ended: bool,
+    /// The peer is known to have closed its half; bytes before that may still be in the socket.
+    pub(crate) peer_has_finished: bool,
     pub(crate) deadline: Deadline,
 }
 
@@ -106,6 +108,9 @@ pub(crate) struct Connected<S = Socket> {
 enum Phase {
     /// Frames go both ways.
     Open,
+    /// The peer has gone while the owner was busy. Nothing is sent; what came before is delivered when the owner waits
+    /// for it.
+    PeerGone,
     /// Everything was sent; the peer has until then to close its half.
     Lingering { until: Instant },
     /// The peer has closed its half or missed the time for it; the last acknowledgements are awaited.
@@ -116,6 +121,10 @@ enum Phase {
 
 /// Drives a WebSocket to its end. Not an `async fn`: its arguments would lie in the task's memory twice.
 pub(crate) fn drive<O: Owner, S: ByteStream>(connected: Connected<S>, owner: O) -> impl Future<Output = ()> {
+    if connected.peer_has_finished {
+        // The kernel reports it once.
+        owner.duplex().peer_finished();
+    }
     let mut driver = SocketDriver {
         socket: Some(connected.socket),
         owner,
@@ -155,6 +164,7 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
                 Phase::Open => self.exchange_frames(socket, cx),
+                Phase::PeerGone => self.deliver_rest(socket, cx),
                 Phase::Lingering { .. } => self.linger(socket, cx),
                 Phase::Arriving(_) | Phase::Gone => false,
             };
@@ -191,7 +201,7 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
             Ok(received)
         });
         let Ok(moved) = moved else {
-            self.abort(socket);
+            self.lose_peer(socket, cx);
             return true;
         };
         if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
@@ -209,10 +219,10 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
         moved
     }
 
-    /// Receives until an event waits; true if one does.
+    /// Receives until an event waits; true if one does, or if the peer of a busy owner has closed its half.
     fn receive(&mut self, socket: &S, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.owner.duplex().wants_input() {
-            return Ok(false);
+            return self.watch_peer(socket, cx);
         }
         let now = self.owner.now();
         // The peer may have answered while the owner was busy, so its silence starts anew.
@@ -251,6 +261,74 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
                 Poll::Pending => return Ok(false),
             }
         }
+    }
+
+    /// Waits for the peer's end, for an owner that is busy; true if the peer has closed its half.
+    ///
+    /// # Errors
+    ///
+    /// The peer has gone.
+    fn watch_peer(&self, socket: &S, cx: &mut Context<'_>) -> io::Result<bool> {
+        // After the end only the rest of the output is sent, and sending reports a reset.
+        if self.owner.duplex().is_over() {
+            return Ok(false);
+        }
+        match socket.poll_peer_end(cx) {
+            Poll::Ready(PeerEnd::Finished) => {
+                self.owner.duplex().peer_finished();
+                self.owner.leave();
+                Ok(true)
+            }
+            Poll::Ready(PeerEnd::Gone) => Err(io::ErrorKind::ConnectionReset.into()),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Handles a connection that broke. What a busy owner has not received from a peer that has gone is kept for it.
+    fn lose_peer(&mut self, socket: &S, cx: &mut Context<'_>) {
+        let duplex = self.owner.duplex();
+        let is_busy = !duplex.wants_input() && !duplex.is_over();
+        // Otherwise this host lacks memory, and the peer may send on.
+        if is_busy && socket.poll_peer_end(cx) == Poll::Ready(PeerEnd::Gone) {
+            duplex.peer_finished();
+            self.owner.leave();
+            self.progress = None;
+            self.phase = Phase::PeerGone;
+        } else {
+            self.abort(socket);
+        }
+    }
+
+    /// Delivers what a peer that has gone sent before; true if the owner or the connection must run again.
+    fn deliver_rest(&mut self, socket: &S, cx: &mut Context<'_>) -> bool {
+        let moved = if self.owner.duplex().wants_input() {
+            self.receive(socket, cx)
+        } else {
+            self.hold_rest(socket, cx)
+        };
+        match moved {
+            Ok(moved) if !self.owner.duplex().is_over() => moved,
+            _ => {
+                self.abort(socket);
+                true
+            }
+        }
+    }
+
+    /// Receives once ahead of a busy owner, so that a socket without unread bytes closes before the owner is done.
+    ///
+    /// # Errors
+    ///
+    /// There is nothing to deliver, or memory is short.
+    fn hold_rest(&mut self, socket: &S, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.input.is_empty() {
+            match socket.poll_receive(cx)? {
+                Poll::Ready(Some(received)) => self.input.push(received, socket)?,
+                Poll::Ready(None) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Pending => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Sends output as long as the socket accepts it.
@@ -292,7 +370,7 @@ impl<O: Owner, S: ByteStream> SocketDriver<O, S> {
     fn watch_time(&mut self, socket: &S, cx: &mut Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
-            Phase::Gone => return false,
+            Phase::PeerGone | Phase::Gone => return false,
             Phase::Lingering { until } if now >= until => {
                 self.phase = self.arriving();
                 return true;

@@ -173,6 +173,30 @@ fn a_clients_message_whose_send_is_dropped_while_it_waits_is_lost_whole() {
 }
 
 #[test]
+fn a_clients_wait_for_the_end_that_is_dropped_leaves_it_to_the_next() {
+    on_shard(|| async {
+        at_every_poll_here(async |polls| {
+            let (go, gone) = bounded(64);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let serving = thread::spawn(move || {
+                let mut server = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+                server.send(Frame::text("stays untaken")).unwrap();
+                gone.recv().unwrap_or_default();
+            });
+            let client = connect(&url).await.unwrap();
+            let ended = dropped_after_telling(polls, client.closed(), |_| go.try_send(()).unwrap_or_default()).await;
+            go.try_send(()).unwrap_or_default();
+            let next = timeout_at(deadline(), client.closed()).await;
+            assert_eq!(next, Some(()), "dropped after {polls} polls");
+            spawn_blocking(|| serving.join().unwrap()).await.unwrap();
+            ended.is_some()
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_dropped_close_still_closes_and_the_next_call_returns_the_end() {
     on_shard(|| async {
         at_every_poll_here(async |polls| {

@@ -69,6 +69,38 @@ fn a_message_whose_send_is_dropped_while_it_waits_is_lost_whole() {
     });
 }
 
+/// Drops a wait for its peer's end at every poll, and waits again.
+struct Watcher {
+    says: StateSender,
+}
+
+impl WebSocketHandler for Watcher {
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        let polls = message.as_str().unwrap_or_default().parse()?;
+        self.says.dropped_after(polls, ws.closed()).await;
+        self.says.dropped_after(usize::MAX, ws.closed()).await;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_wait_for_the_end_of_a_websocket_that_is_dropped_leaves_it_to_the_next() {
+    let (says, hears) = line();
+    let server = Running::start(1, move || {
+        let says = says.clone();
+        Application::new().websocket("/", async move |_: &mut Context| Ok(Watcher { says: says.clone() }))
+    });
+    at_every_poll(|polls| {
+        let mut client = server.connect("/");
+        client.send(Frame::text(polls.to_string())).unwrap();
+        let mut client = Some(client);
+        let is_ready = hears.until_over(|| drop(client.take()));
+        drop(client.take());
+        assert!(hears.until_over(|| {}), "dropped after {polls} polls");
+        is_ready
+    });
+}
+
 #[test]
 fn a_wait_for_the_next_message_that_is_dropped_leaves_it_to_the_next() {
     let machine = Connection::server(Rc::new(Limits::default()), None, clock::now());

@@ -8,7 +8,7 @@ use squall::ClientOptions;
 use squall::connect;
 use squall::prelude::*;
 use squall::shards::{Shard, Stop, clock, timeout_at, yield_now};
-use squall::websocket::{Limits, Message};
+use squall::websocket::{Limits, Message, SendError};
 
 use crate::harness::{Peer, Running, TIME_LIMIT, accept, eventually_here, on_shard, read_to_end};
 use crate::support::await_reset;
@@ -172,6 +172,62 @@ fn a_client_that_is_dropped_goes_away_with_1001() {
             }
         });
         assert_eq!(ends.recv_timeout(TIME_LIMIT).unwrap(), Some(1001));
+    }
+}
+
+/// How a server leaves.
+#[derive(Debug, Clone, Copy)]
+enum Departure {
+    HalfCloses,
+    Closes,
+    Resets,
+}
+
+/// A client that takes no message learns that its server has left, and reads the messages from before that.
+#[test]
+fn a_client_that_takes_no_message_learns_that_its_server_has_left() {
+    for leaving in [Departure::HalfCloses, Departure::Closes, Departure::Resets] {
+        for says_goodbye in [false, true] {
+            let (go, gone) = channel::<()>();
+            let server = Peer::answering(move |request, stream| {
+                let mut bytes = [accept(request, "").as_bytes(), b"\x81\x03one\x81\x03two"].concat();
+                if says_goodbye {
+                    bytes.extend(CLOSE_1000);
+                }
+                stream.write_all(&bytes).unwrap();
+                gone.recv().unwrap();
+                match leaving {
+                    Departure::HalfCloses => {
+                        stream.shutdown(std::net::Shutdown::Write).unwrap();
+                        drop(read_to_end(stream));
+                    }
+                    Departure::Closes => {}
+                    Departure::Resets => socket2::SockRef::from(&*stream)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap(),
+                }
+            });
+            let url = server.url();
+            on_shard(move || {
+                let (url, go) = (url.clone(), go.clone());
+                async move {
+                    let case = format!("{leaving:?} {says_goodbye}");
+                    // Only the kernel's report can tell the client.
+                    let limits = Limits::default().ping_interval(Duration::ZERO);
+                    let client = ClientOptions::default().limits(limits).connect(&url).await.unwrap();
+                    go.send(()).unwrap();
+                    client.closed().await;
+                    assert!(!client.is_open(), "{case}");
+                    assert_eq!(client.try_send("late"), Err(SendError::Closed), "{case}");
+                    assert_eq!(client.next().await, Some("one".into()), "{case}");
+                    assert_eq!(client.next().await, Some("two".into()), "{case}");
+                    assert_eq!(client.next().await, None, "{case}");
+                    assert_eq!(client.end().unwrap().code, says_goodbye.then_some(1000), "{case}");
+                    client.closed().await;
+                    all_closed().await;
+                }
+            });
+        }
     }
 }
 

@@ -20,3 +20,4 @@ mod harness;
 mod order;
 mod peer_leaves;
 mod stop;
+mod websockets_leave;

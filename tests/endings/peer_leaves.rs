@@ -12,13 +12,13 @@ use crate::harness::*;
 
 /// How a peer leaves.
 #[derive(Debug, Clone, Copy)]
-enum Departure {
+pub(crate) enum Departure {
     Closes,
     HalfCloses,
     Resets,
 }
 
-const LEAVINGS: [Departure; 3] = [Departure::Closes, Departure::HalfCloses, Departure::Resets];
+pub(crate) const LEAVINGS: [Departure; 3] = [Departure::Closes, Departure::HalfCloses, Departure::Resets];
 
 /// Requests with unread content, or with more pipelined bytes behind them than are read ahead.
 fn requests(path: &str) -> Vec<Vec<u8>> {
@@ -86,7 +86,8 @@ fn a_handler_sees_its_peer_leave_whatever_it_reads() {
     }
 }
 
-fn leave(peer: Peer, leaving: Departure) -> Option<Peer> {
+/// Leaves, and returns the socket that stays open.
+pub(crate) fn leave(peer: Peer, leaving: Departure) -> Option<Peer> {
     match leaving {
         Departure::Closes => None,
         Departure::HalfCloses => {
@@ -235,6 +236,37 @@ fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
             peer.read_until("hello\n\n");
             drop(leave(peer, leaving));
             assert_eq!(told.next("the event stream ends"), "ended", "{transport:?} {leaving:?}");
+        }
+    }
+}
+
+/// The handler of an event stream that waits for something else, over HTTP/1.1 and HTTP/1.0.
+#[test]
+fn the_handler_of_an_event_stream_sees_its_client_leave_while_it_waits() {
+    for shards in [1, 2] {
+        let (closed, told) = events();
+        let server = TestServer::start(shards, move || {
+            let closed = closed.clone();
+            Application::new().get("/", async move |cx: &mut Context| -> Result {
+                let left = cx.closed();
+                let mut events = cx.event_stream()?;
+                events.subscribe("news")?;
+                events.send(Event::new("hello")).await?;
+                left.await;
+                closed.send("closed").ok();
+                Ok(())
+            })
+        });
+        for transport in TRANSPORTS {
+            for leaving in LEAVINGS {
+                for request in [get("/"), b"GET / HTTP/1.0\r\n\r\n".to_vec()] {
+                    let mut peer = server.ask(transport, request);
+                    peer.read_until("hello\n\n");
+                    let kept = leave(peer, leaving);
+                    assert_eq!(told.next("the handler sees it"), "closed", "{transport:?} {leaving:?}");
+                    drop(kept);
+                }
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod flags;
 mod https;
 mod origin;
 mod origins;
+mod peers_leave;
 mod plain_beside;
 mod policies;
 mod programs;

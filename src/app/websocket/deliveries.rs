@@ -68,9 +68,9 @@ impl SocketState {
 
     /// Returns this socket's subscriber id; the first call registers the socket.
     pub(super) fn join(self: &Rc<Self>) -> Result<SubscriberId> {
-        // A handler may run on after its peer has gone. Such a socket never leaves again, so a subscriber made here
+        // A handler may run on after its peer has left. Such a socket may never leave again, so a subscriber made here
         // would leak.
-        if self.duplex().is_over() {
+        if self.duplex().is_closed() {
             return Err(SubscribeError::Left.into());
         }
         if let Some(subscriber) = self.subscriber() {

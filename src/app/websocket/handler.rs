@@ -29,7 +29,8 @@ use crate::websocket::Message;
 /// let application = Application::new().websocket("/echo", async |_: &mut Context| Ok(Echo));
 /// ```
 ///
-/// Calls are sequential: until one has finished, nothing more is read from its socket. An error or a panic is logged
+/// Calls are sequential: until one has finished, nothing more is read from its socket. A call that waits for long selects
+/// between its work and [`closed`](WebSocket::closed), which ends when the peer has left. An error or a panic is logged
 /// once and closes the socket with 1011.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a WebSocket handler",

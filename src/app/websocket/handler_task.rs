@@ -10,6 +10,7 @@ use crate::app::boxed::LocalBoxFuture;
 use crate::app::catch_panic::CatchPanic;
 use crate::app::shared::Shared;
 use crate::error::Error;
+use crate::pubsub::SubscribeError;
 use crate::websocket::{CloseCode, SendError};
 
 /// A running handler.
@@ -79,8 +80,10 @@ pub(super) fn fail(state: &SocketState, error: &Error) {
 
 /// Whether a handler's error means that the peer of its own socket has gone.
 ///
-/// A `SendError` names no socket. If this one is open, the handler has sent on another one, such as a client's.
+/// A `SendError` or a `SubscribeError` names no socket. If this one is open, the handler has used another one, such as
+/// a client's.
 pub(super) fn means_peer_gone(state: &SocketState, error: &Error) -> bool {
-    let is_closed = matches!(error.downcast_ref(), Some(SendError::Closed));
+    let is_closed = matches!(error.downcast_ref(), Some(SendError::Closed))
+        || matches!(error.downcast_ref(), Some(SubscribeError::Left));
     error.is_peer_gone() || is_closed && !state.duplex().is_open()
 }

@@ -11,7 +11,7 @@ use super::expiry_task::set_expiry;
 use super::socket_state::SocketState;
 use crate::app::topics::{Publish, TopicsHandle, parse_pattern, parse_topic};
 use crate::error::Result;
-use crate::pubsub::{Pattern, Start, SubscribeError, TopicOptions};
+use crate::pubsub::{Pattern, Start, TopicOptions};
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// Stands for "never": longer than any process runs.
@@ -114,6 +114,22 @@ impl WebSocket {
         self.state.belong_to(&SocketOwner::User(user.to_owned()));
     }
 
+    /// Waits until the connection has ended, or its peer has closed or reset it.
+    ///
+    /// A handler's method that waits for long, for a timer or another server, selects between this and its work.
+    /// Nothing else interrupts it: [`on_close`](crate::WebSocketHandler::on_close) runs after the method has returned.
+    /// Then [`is_open`](Self::is_open) is false and sends fail. Messages that came before are still delivered.
+    ///
+    /// A close frame counts once it is read, which happens when the method has returned. Browsers close their
+    /// connection behind it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the next call ends at the same time.
+    pub async fn closed(&self) {
+        self.state.duplex().closed().await;
+    }
+
     /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -199,7 +215,7 @@ impl WebSocket {
     /// [`PRESENCE_NAME_BYTES_MAX`](crate::pubsub::PRESENCE_NAME_BYTES_MAX) bytes.
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
         let topic = parse_topic(topic)?;
-        let subscriber = self.state.subscriber().ok_or(SubscribeError::NotSubscribed)?;
+        let subscriber = self.state.subscribed()?;
         Ok(self.state.shared.topics()?.set_presence(subscriber, &topic, name)?)
     }
 

@@ -10,7 +10,7 @@ use super::connected::{Membership, SocketOwner};
 use super::expiry::{Expiry, UNAUTHORIZED};
 use crate::app::active_route::ActiveRoute;
 use crate::app::shared::Shared;
-use crate::pubsub::SubscriberId;
+use crate::pubsub::{SubscribeError, SubscriberId};
 use crate::websocket::{CloseCode, Connection, Duplex, Message, ProtocolError};
 
 /// One WebSocket between its handler and its driver.
@@ -75,6 +75,14 @@ impl SocketState {
     /// The socket's subscriber id, from its first subscription until it leaves.
     pub(super) fn subscriber(&self) -> Option<SubscriberId> {
         self.subscriber.get()
+    }
+
+    /// The subscriber id, for a call that needs a subscription.
+    pub(super) fn subscribed(&self) -> Result<SubscriberId, SubscribeError> {
+        self.subscriber().ok_or_else(|| match self.duplex.is_closed() {
+            true => SubscribeError::Left,
+            false => SubscribeError::NotSubscribed,
+        })
     }
 
     pub(super) fn set_subscriber(&self, subscriber: Option<SubscriberId>) {

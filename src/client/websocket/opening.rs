@@ -59,6 +59,7 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
         socket,
         input,
         input_ended: false,
+        peer_has_finished: false,
         deadline: Deadline::new(),
     };
 

@@ -143,6 +143,20 @@ impl WebSocketClient {
         Ok(end.await)
     }
 
+    /// Waits until the connection has ended, or the server has closed or reset it.
+    ///
+    /// A task that takes no messages learns of it too. Messages that came before can still be read: call
+    /// [`next`](Self::next) until it returns `None`, then [`end`](Self::end).
+    ///
+    /// A close frame counts once it is read, so only after the messages before it were taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the next call ends at the same time.
+    pub async fn closed(&self) {
+        self.shared.duplex.closed().await;
+    }
+
     /// Returns how the connection ended, if it has.
     ///
     /// A code of `None` means that it broke, or that the server's close frame had none.

@@ -479,6 +479,7 @@ impl Connection {
             timer,
             server,
             input_ended,
+            peer_has_finished,
             ..
         } = self.wire;
         let upgraded = Upgraded {
@@ -487,6 +488,7 @@ impl Connection {
                 socket,
                 input: self.reader.into_input(),
                 input_ended,
+                peer_has_finished,
                 deadline: timer,
             },
             head: self.writer.into_output(),

@@ -40,6 +40,7 @@ pub(super) fn start(server: &Rc<ShardServer>, task: ExchangeTask) {
         socket: tunnel,
         input: Input::default(),
         input_ended: false,
+        peer_has_finished: false,
         deadline: Deadline::new(),
     };
     let place = Place::new(Rc::clone(server), server.register(), guard);
@@ -88,11 +89,8 @@ impl ByteStream for Tunnel {
         self.is_sent()
     }
 
-    fn poll_peer_end(&self, _: &mut Context<'_>) -> Poll<PeerEnd> {
-        match self.is_peer_gone() {
-            true => Poll::Ready(PeerEnd::Gone),
-            false => Poll::Pending,
-        }
+    fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
+        self.poll_peer_gone(cx.waker()).map(|()| PeerEnd::Gone)
     }
 
     fn announce_end(&self) {}
