@@ -143,7 +143,8 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// Echoes messages, and publishes those that begin with `publish`.
+/// Echoes messages, and publishes those that begin with `publish`. After `wait` and `flood` it is busy until its client
+/// has left.
 struct Echo;
 
 impl WebSocketHandler for Echo {
@@ -159,6 +160,14 @@ impl WebSocketHandler for Echo {
                     .await
                     .transpose()
                     .map(drop)
+            }
+            Some("wait") => {
+                ws.closed().await;
+                Ok(())
+            }
+            Some("flood") => {
+                while ws.send(vec![7; 8 * 1024]).await.is_ok() {}
+                Ok(())
             }
             _ => Ok(ws.send(message).await?),
         }

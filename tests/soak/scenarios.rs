@@ -41,7 +41,7 @@ type Outcome = Result<(), String>;
 type Scenario<'w> = (&'static str, usize, fn(&mut SoakClient<'w>, Peer) -> Outcome);
 
 impl<'w> SoakClient<'w> {
-    const SCENARIOS: [Scenario<'w>; 12] = [
+    const SCENARIOS: [Scenario<'w>; 13] = [
         ("mutated transcript", 30, Self::mutated),
         ("loop of requests", 15, Self::closed_loop),
         ("pipeline", 8, Self::pipeline),
@@ -53,6 +53,7 @@ impl<'w> SoakClient<'w> {
         ("content that never comes", 5, Self::poll),
         ("WebSocket", 8, Self::websocket),
         ("mutated WebSocket", 6, Self::mutated_websocket),
+        ("WebSocket with a busy handler", 8, Self::busy_websocket),
         ("events", 5, Self::events),
     ];
 
@@ -498,6 +499,24 @@ impl<'w> SoakClient<'w> {
             _ if self.is_stopping() => Ok(()),
             rest => Err(format!("half a frame: \"{}\"", show(rest))),
         }
+    }
+
+    /// The client leaves while its handler waits for that, or for room in its own output.
+    fn busy_websocket(&mut self, mut peer: Peer) -> Outcome {
+        if self.open(&mut peer)?.is_none() {
+            return Ok(());
+        }
+        let mut bytes = frame(0x81, self.random.pick(&["wait", "flood"]).as_bytes());
+        for _ in 0..self.random.below(5) {
+            bytes.extend(frame(0x82, &self.random.bytes(200)));
+        }
+        if self.random.chance(30) {
+            bytes.extend(close(1000, "done"));
+        }
+        self.send_in_pieces(&mut peer, &bytes);
+        self.pause(10);
+        self.leave(peer);
+        Ok(())
     }
 
     /// An event stream that the client leaves after a while.
