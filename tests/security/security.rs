@@ -15,5 +15,6 @@ mod harness;
 mod passwords;
 mod sessions;
 mod sockets;
+mod streams;
 mod users;
 mod xsrf;

@@ -45,7 +45,8 @@ const RECONNECT_SPREAD: Duration = Duration::from_secs(10);
 /// # Ok::<(), squall::Error>(())
 /// ```
 ///
-/// Functions that know the user read what middleware has stored: [`FeedClient::extension`].
+/// Behind [`authenticated`](crate::middleware::authenticated), the functions know the user: [`FeedClient::user`]. What other
+/// middleware has stored is [`FeedClient::extension`].
 #[must_use = "a feed does nothing until it is given to `feed` with a pattern"]
 pub struct Feed {
     settings: FeedSettings,
@@ -179,6 +180,7 @@ impl Feed {
             let inherited = Inherited {
                 shared: Rc::clone(&cx.shared),
                 remote_ip: cx.remote_ip(),
+                user: cx.known_user(),
                 extensions: cx.take_extensions(),
             };
             Ok::<_, Error>(Session::new(&settings, inherited))

@@ -28,6 +28,7 @@ struct Inner {
     shared: Rc<Shared>,
     remote_ip: Option<IpAddr>,
     extensions: Vec<(TypeId, Box<dyn Any>)>,
+    user: Option<Rc<dyn Any>>,
     topics: RefCell<Vec<String>>,
     expiry: Rc<Expiry>,
 }
@@ -37,6 +38,7 @@ pub(super) struct Inherited {
     pub(super) shared: Rc<Shared>,
     pub(super) remote_ip: Option<IpAddr>,
     pub(super) extensions: Vec<(TypeId, Box<dyn Any>)>,
+    pub(super) user: Option<Rc<dyn Any>>,
 }
 
 impl FeedClient {
@@ -47,6 +49,7 @@ impl FeedClient {
                 shared: inherited.shared,
                 remote_ip: inherited.remote_ip,
                 extensions: inherited.extensions,
+                user: inherited.user,
                 topics: RefCell::default(),
                 expiry: Expiry::new(expiring_before),
             }),
@@ -71,6 +74,15 @@ impl FeedClient {
         let mut values = self.inner.extensions.iter();
         let (_, value) = values.find(|(kind, _)| *kind == TypeId::of::<T>())?;
         value.downcast_ref()
+    }
+
+    /// Returns the user of the request that opened the socket, if middleware such as
+    /// [`authenticated`](crate::middleware::authenticated) has asked for it.
+    ///
+    /// `None` also if users of the application have another type.
+    #[must_use]
+    pub fn user<U: 'static>(&self) -> Option<Rc<U>> {
+        Rc::clone(self.inner.user.as_ref()?).downcast().ok()
     }
 
     /// Returns the application's state of type `T`.
@@ -131,6 +143,9 @@ impl Drop for Inner {
         self.expiry.end();
         for (_, value) in self.extensions.drain(..) {
             self.shared.discard(value);
+        }
+        if let Some(user) = self.user.take() {
+            self.shared.discard(user);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Closes the WebSockets of a user, or of a session that ends, on every shard.
+//! Closes the WebSockets and event streams of a user, or of a session that ends, on every shard.
 
 use futures_channel::oneshot;
 
@@ -8,10 +8,11 @@ use crate::app::websocket::SocketOwner;
 use crate::error::Result;
 
 impl Context {
-    /// Closes every WebSocket of a user on every shard with 4401, and returns how many were open.
+    /// Closes every WebSocket of a user on every shard with 4401, ends every event stream, and returns how many there were.
     ///
-    /// A socket belongs to the user that [`WebSocket::set_user`](crate::WebSocket::set_user) names. The end of a session
-    /// closes the sockets that were opened with it, without this call.
+    /// They belong to the user that [`WebSocket::set_user`](crate::WebSocket::set_user) or
+    /// [`EventStream::set_user`](crate::EventStream::set_user) names. The end of a session closes those that were opened
+    /// with it, without this call.
     ///
     /// # Errors
     ///
@@ -24,7 +25,7 @@ impl Context {
         self.close_sockets(SocketOwner::User(user.to_owned())).await
     }
 
-    /// Closes the WebSockets of an owner on every shard.
+    /// Closes the WebSockets and event streams of an owner on every shard.
     pub(super) async fn close_sockets(&self, owner: SocketOwner) -> Result<usize> {
         let runtime = self.shared.runtime()?;
         let mut count = 0;

@@ -75,7 +75,7 @@ pub(super) struct AnyUsers {
 }
 
 /// A user with its type erased.
-pub(super) type AnyUser = Rc<dyn Any>;
+pub(in crate::app) type AnyUser = Rc<dyn Any>;
 
 /// A loader with its user's type erased.
 trait LoadUser {
@@ -241,6 +241,11 @@ impl Context {
         let user = load.load(self).await?;
         self.identity().user.replace(Some(user.clone()));
         Ok(user)
+    }
+
+    /// The user, if something has asked for it.
+    pub(in crate::app) fn known_user(&self) -> Option<AnyUser> {
+        self.known_identity()?.user.borrow().clone().flatten()
     }
 
     /// How the application finds its users.

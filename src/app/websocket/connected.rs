@@ -1,6 +1,7 @@
-//! The open WebSockets of a shard by their owner, a user or a session, so that the end of either closes them.
+//! The open WebSockets and event streams of a shard by their owner, a user or a session, whose end closes them.
 //!
-//! Invariant: a socket is listed as long as its [`Membership`] lives, and an owner without a socket is not listed.
+//! Both are called sockets here. Invariant: a socket is listed as long as its [`Membership`] lives, and an owner without
+//! a socket is not listed.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Closes a socket, and returns whether it was open.
-pub(super) type Closer = Box<dyn Fn() -> bool>;
+pub(in crate::app) type Closer = Box<dyn Fn() -> bool>;
 
 /// Whose end closes a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,7 +21,7 @@ pub enum SocketOwner {
     Session([u8; 32]),
 }
 
-/// The open WebSockets of a shard by their owner.
+/// The open WebSockets and event streams of a shard by their owner.
 #[derive(Default)]
 pub(in crate::app) struct Connected {
     by_owner: RefCell<HashMap<SocketOwner, Vec<(u64, Closer)>>>,
@@ -28,7 +29,7 @@ pub(in crate::app) struct Connected {
 }
 
 /// A socket's place in the list; its drop removes it.
-pub(super) struct Membership {
+pub(in crate::app) struct Membership {
     connected: Rc<Connected>,
     owner: SocketOwner,
     number: u64,
@@ -36,14 +37,14 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Whether both owners are users, or both are sessions.
-    pub(super) fn is_of_kind(&self, owner: &SocketOwner) -> bool {
+    pub(in crate::app) fn is_of_kind(&self, owner: &SocketOwner) -> bool {
         discriminant(&self.owner) == discriminant(owner)
     }
 }
 
 impl Connected {
     /// Lists a socket under its owner.
-    pub(super) fn join(self: &Rc<Self>, owner: &SocketOwner, closer: Closer) -> Membership {
+    pub(in crate::app) fn join(self: &Rc<Self>, owner: &SocketOwner, closer: Closer) -> Membership {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         let mut by_owner = self.by_owner.borrow_mut();

@@ -3,12 +3,14 @@
 //! An event stream is a subscriber like a WebSocket, with the same limits and policies for slow consumers. Messages for
 //! a slow client wait in the topic table, not in the response, because the response is flushed after each batch.
 
+use core::cell::Cell;
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 use std::rc::Rc;
+use std::time::{Instant, SystemTime};
 
 use data_encoding::BASE64;
 
@@ -17,7 +19,9 @@ use crate::app::Context;
 use crate::app::topics::{
     Delivery, Notify, Recipient, Remaining, ShardTopics, notice_text, parse_pattern, parse_topic,
 };
-use crate::error::Result;
+use crate::app::websocket::SocketOwner;
+use crate::app::websocket::connected::Membership;
+use crate::error::{Finish, Result};
 use crate::message::{Method, header};
 use crate::pubsub::{
     Notice, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic,
@@ -35,6 +39,10 @@ const BATCH_MAX: TakeLimits = TakeLimits {
 };
 
 /// A response of the type `text/event-stream`, made by [`Context::event_stream`].
+///
+/// The end of the session that the request has opened ends the stream, and so does
+/// [`disconnect`](Context::disconnect) of the user that [`set_user`](Self::set_user) names. The browser then connects again,
+/// and the handler finds no user.
 ///
 /// ```
 /// use squall::prelude::*;
@@ -56,6 +64,11 @@ pub struct EventStream<'c> {
     /// The topic whose positions are the events' ids.
     resumable: Option<Topic>,
     heartbeat: Duration,
+    /// Whether its session has ended, or its user was disconnected.
+    is_over: Rc<Cell<bool>>,
+    /// Its places among the sockets of its session and of its user.
+    memberships: Vec<Membership>,
+    expires_at: Option<Instant>,
 }
 
 impl Context {
@@ -71,14 +84,22 @@ impl Context {
         self.set_header(header::CACHE_CONTROL, "no-store")?;
         // Tells nginx not to buffer events.
         self.set_header("X-Accel-Buffering", "no")?;
-        Ok(EventStream {
+        let session = self.session_owner();
+        let mut stream = EventStream {
             topics: self.shared.topics().ok().map(Rc::clone),
             cx: self,
             notify: Rc::default(),
             subscriber: None,
             resumable: None,
             heartbeat: HEARTBEAT,
-        })
+            is_over: Rc::default(),
+            memberships: Vec::new(),
+            expires_at: None,
+        };
+        if let Some(session) = session {
+            stream.belong_to(&session);
+        }
+        Ok(stream)
     }
 }
 
@@ -98,6 +119,26 @@ impl EventStream<'_> {
         self
     }
 
+    /// Sets the user whose [`disconnect`](Context::disconnect) ends the stream.
+    pub fn set_user(&mut self, user: &str) -> &mut Self {
+        self.belong_to(&SocketOwner::User(user.to_owned()));
+        self
+    }
+
+    /// Sets when [`run`](Self::run) ends the stream, such as the end of the token that opened it; `None` for never, the
+    /// default.
+    ///
+    /// # Errors
+    ///
+    /// The application runs without a server.
+    pub fn expires_at(&mut self, time: Option<SystemTime>) -> Result<&mut Self> {
+        let runtime = self.cx.shared.runtime()?;
+        let (now, wall) = (runtime.now(), runtime.wall());
+        // A time beyond what the clock can count is never.
+        self.expires_at = time.and_then(|time| now.checked_add(time.duration_since(wall).unwrap_or_default()));
+        Ok(self)
+    }
+
     /// Sends an event, and waits until the socket has taken it.
     ///
     /// Only [`run`](Self::run) sends heartbeats. A handler with long silences publishes its events to a topic and
@@ -105,12 +146,16 @@ impl EventStream<'_> {
     ///
     /// # Errors
     ///
-    /// The event's name or id has a line break, or the peer has gone. Pass the error on with `?`.
+    /// The event's name or id has a line break, the stream has ended with its session, or the peer has gone. Pass the
+    /// error on with `?`.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the event is still sent.
     pub async fn send(&mut self, event: Event) -> Result {
+        if self.is_over.get() {
+            return Err(Finish.into());
+        }
         let mut text = Vec::new();
         event.write(&mut text)?;
         self.cx.write(text);
@@ -220,8 +265,8 @@ impl EventStream<'_> {
         self.subscribe_from(topic, had.map_or(first, Start::After))
     }
 
-    /// Sends the messages of the subscribed topics until the peer goes, the server stops, or a topic's policy closes a
-    /// slow stream.
+    /// Sends the messages of the subscribed topics until the peer goes, the server stops, the session ends, the time of
+    /// [`expires_at`](Self::expires_at) comes, or a topic's policy closes a slow stream.
     ///
     /// # Errors
     ///
@@ -240,10 +285,18 @@ impl EventStream<'_> {
         self.cx.flush().await?;
         let mut stopping = topics.runtime().stopping();
         let mut closed = pin!(self.cx.closed());
+        let left = self
+            .expires_at
+            .map(|at| at.saturating_duration_since(topics.runtime().now()));
+        let mut expiry = left.map(|left| topics.runtime().sleep(left));
         loop {
             let mut pause = topics.runtime().sleep(self.heartbeat);
             let waited = poll_fn(|task| {
-                if stopping.as_mut().poll(task).is_ready() || closed.as_mut().poll(task).is_ready() {
+                let is_expired = expiry
+                    .as_mut()
+                    .is_some_and(|expiry| expiry.as_mut().poll(task).is_ready());
+                let is_over = is_expired || self.is_over.get();
+                if is_over || stopping.as_mut().poll(task).is_ready() || closed.as_mut().poll(task).is_ready() {
                     Poll::Ready(Waited::End)
                 } else if self.notify.poll_notified(task).is_ready() {
                     Poll::Ready(Waited::Deliveries)
@@ -294,6 +347,18 @@ impl EventStream<'_> {
                 Flow::End
             }
         }
+    }
+
+    /// Lets the end of an owner end the stream.
+    fn belong_to(&mut self, owner: &SocketOwner) {
+        let (is_over, notify) = (Rc::clone(&self.is_over), Rc::clone(&self.notify));
+        let close = move || {
+            notify.notify();
+            !is_over.replace(true)
+        };
+        self.memberships.retain(|known| !known.is_of_kind(owner));
+        let membership = self.cx.shared.sockets.connected.join(owner, Box::new(close));
+        self.memberships.push(membership);
     }
 
     fn subscribe_to(&mut self, pattern: &Pattern) -> Result<bool> {
