@@ -40,6 +40,7 @@
 //! | publish from anywhere | [`Publisher`] outside the shards, `cx.topics()` in a handler |
 //! | run it | [`Server`], [`Options`] for a command line of your own, [`TrustedProxies`] behind a proxy |
 //! | wait, compute, ask other shards | [`shards`]: `sleep`, `timeout_at`, `spawn_local`, `spawn_blocking`, `invoke_on` |
+//! | let visitors log in with others | `login::Login`, with the feature `oidc` |
 //! | connect to a WebSocket | [`connect`], [`client`] |
 //! | call other servers | `Client` and `cx.fetch(request)`, with the feature `client` |
 //! | test it | `testing::TestClient`, with the feature `testing` |
@@ -56,6 +57,8 @@
 //! | `client` | no | `Client` and `Context::fetch`: requests to other servers |
 //! | `compression` | no | the content codings br and zstd; gzip is always there |
 //! | `tls`, `tls-ring` | no | TLS of the server and the clients, with the cryptography of aws-lc-rs or of ring |
+//! | `jwt` | no | JSON Web Tokens |
+//! | `oidc` | no | `login`: login with Google, GitHub, Microsoft and others, by OpenID Connect and OAuth 2 |
 //! | `encryption` | no | encrypted cookies, and sessions in them |
 //! | `passwords` | no | hashes of passwords, with Argon2 |
 //! | `locale` | no | `views::locale`: translations, and the formats of each region |
@@ -98,6 +101,8 @@ pub use app::{
 pub use bytes::Bytes;
 #[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "oidc")]
+pub use client::login;
 #[cfg(feature = "serve")]
 pub use client::{ClientOptions, WebSocketClient, connect};
 pub use cookie::{self, Cookie, SameSite};
@@ -169,6 +174,9 @@ mod documents {
     #[cfg(feature = "locale")]
     #[doc = include_str!("../docs/guide/languages.md")]
     mod languages {}
+    #[cfg(all(feature = "oidc", feature = "testing"))]
+    #[doc = include_str!("../docs/guide/login-with-others.md")]
+    mod login_with_others {}
     #[doc = include_str!("../docs/guide/porting-from-tornado.md")]
     mod porting_from_tornado {}
     #[doc = include_str!("../docs/guide/protection.md")]

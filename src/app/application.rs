@@ -105,7 +105,7 @@ impl Application {
     }
 
     /// Adds a mistake that [`build`](Self::build) reports.
-    pub(super) fn with_problem(mut self, problem: Option<String>) -> Self {
+    pub(crate) fn with_problem(mut self, problem: Option<String>) -> Self {
         self.problems.extend(problem);
         self
     }

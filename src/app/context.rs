@@ -174,7 +174,7 @@ impl Context {
     /// # Errors
     ///
     /// 500 if no server runs this application, or if the kernel gives none.
-    pub(super) fn random<const BYTES: usize>(&self) -> Result<[u8; BYTES]> {
+    pub(crate) fn random<const BYTES: usize>(&self) -> Result<[u8; BYTES]> {
         let mut bytes = [0; BYTES];
         self.shared.runtime()?.fill_random(&mut bytes)?;
         Ok(bytes)

@@ -58,6 +58,8 @@ mod connect;
 mod error;
 #[cfg(feature = "client")]
 mod http;
+#[cfg(feature = "oidc")]
+pub mod login;
 mod tls;
 mod url;
 mod websocket;

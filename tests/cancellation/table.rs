@@ -11,9 +11,10 @@ const HEADING: &str = "## What is lost when a future is dropped";
 const SOURCES: [&str; 2] = ["src", "shards/src"];
 
 /// The folders with their tests.
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     "tests/cancellation",
     "tests/http_client/cancellation.rs",
+    "tests/login/cancellation.rs",
     "shards/tests/cancellation.rs",
 ];
 

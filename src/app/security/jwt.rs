@@ -3,41 +3,53 @@
 //! Each key is pinned to one algorithm, so a token cannot choose another one for it, nor none. A token must say when it
 //! expires. If it names its audience, the application must be part of it.
 //!
-//! The crate `jsonwebtoken` verifies signatures. Times are compared here, because this layer reads no clock.
+//! The crate `jsonwebtoken` verifies signatures. Times are compared here, because this layer reads no clock. Keys that
+//! another server publishes are fetched when a token needs them, and again for a token with an unknown key, at a bounded
+//! rate (`refreshed`).
 
 use core::cell::RefCell;
 use core::fmt;
-use core::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::decode_header;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::jwt_key::{JwtAlgorithm, JwtKey};
+use super::refreshed::{Need, Refreshed};
 use crate::app::application::Application;
+use crate::app::boxed::LocalBoxFuture;
 use crate::app::context::Context;
 use crate::error::{Error, Result};
 
 /// How far clocks may differ: a minute.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// The most keys of a set.
-const KEYS_MAX: usize = 64;
-
 /// Verifies tokens: see [`Application::jwt`].
 #[must_use = "a verifier does nothing until it is given to an application"]
 pub struct Jwt {
     keys: RefCell<Vec<JwtKey>>,
+    published: Option<Published>,
     issuers: Vec<String>,
     audiences: Vec<String>,
     problem: Option<String>,
 }
 
-struct JwtKey {
-    id: Option<String>,
-    algorithm: Algorithm,
-    key: DecodingKey,
+/// The keys that another server publishes.
+struct Published {
+    fetch: Box<FetchKeys>,
+    keys: Refreshed<Vec<JwtKey>>,
+}
+
+/// Fetches a key set.
+type FetchKeys = dyn Fn(&Context) -> LocalBoxFuture<'static, Result<String>>;
+
+/// What some keys say of a token.
+enum Verdict {
+    Signed(Value),
+    /// No key fits its algorithm and its key id; or it names no key, and none of those that fit has signed it.
+    Unknown,
+    Forged,
 }
 
 impl Jwt {
@@ -45,6 +57,7 @@ impl Jwt {
     pub fn new() -> Self {
         Self {
             keys: RefCell::default(),
+            published: None,
             issuers: Vec::new(),
             audiences: Vec::new(),
             problem: None,
@@ -52,26 +65,42 @@ impl Jwt {
     }
 
     /// Adds a shared secret for the algorithm HS256, of at least 32 bytes (RFC 7518 §3.2).
-    pub fn secret(mut self, secret: &[u8]) -> Self {
-        if secret.len() < 32 {
-            self.problem = Some("the secret of JWT has fewer than 32 bytes".to_owned());
-        }
-        match DecodingKey::from_secret(secret) {
-            Ok(key) => self.keys.get_mut().push(JwtKey {
-                id: None,
-                algorithm: Algorithm::HS256,
-                key,
-            }),
-            Err(error) => self.problem = Some(format!("the secret of JWT is invalid: {error}")),
-        }
-        self
+    pub fn secret(self, secret: &[u8]) -> Self {
+        self.with_keys(JwtKey::of_secret(secret).map(|key| vec![key]))
+    }
+
+    /// Adds a public key in PEM for one algorithm.
+    pub fn public_key(self, algorithm: JwtAlgorithm, pem: &[u8]) -> Self {
+        self.with_keys(JwtKey::of_pem(algorithm, pem).map(|key| vec![key]))
     }
 
     /// Adds the keys of a JSON Web Key Set (RFC 7517), as a provider publishes it.
-    pub fn key_set(mut self, json: &str) -> Self {
-        match keys(json) {
-            Ok(mut keys) => self.keys.get_mut().append(&mut keys),
-            Err(error) => self.problem = Some(error.to_string()),
+    ///
+    /// A key without an algorithm is for the usual one of its kind: RS256, ES256, ES384 or EdDSA.
+    pub fn key_set(self, json: &str) -> Self {
+        self.with_keys(JwtKey::of_set(json))
+    }
+
+    /// Adds the public keys of a JSON Web Key Set that a function fetches.
+    ///
+    /// Each shard fetches it for the first token, and anew after an hour. A token with an unknown key has it fetched at once, at
+    /// most every 30 seconds. While it cannot be fetched, the known keys serve for a day.
+    pub fn keys_from<F>(mut self, fetch: impl Fn(&Context) -> F + 'static) -> Self
+    where
+        F: Future<Output = Result<String>> + 'static,
+    {
+        self.published = Some(Published {
+            fetch: Box::new(move |cx| Box::pin(fetch(cx))),
+            keys: Refreshed::new(),
+        });
+        self
+    }
+
+    /// Sets the shortest time between two fetches of a key set, 30 seconds by default.
+    pub fn refetch_pause(mut self, pause: Duration) -> Self {
+        match &mut self.published {
+            Some(published) => published.keys.set_pause(pause),
+            None => self.problem = Some("JWT has a refetch_pause before it has keys to fetch".to_owned()),
         }
         self
     }
@@ -94,27 +123,48 @@ impl Jwt {
     ///
     /// The text is anything but a key set, or lacks a key for signatures; the keys stay.
     pub fn replace_key_set(&self, json: &str) -> Result {
-        self.keys.replace(keys(json)?);
+        self.keys.replace(JwtKey::of_set(json)?);
         Ok(())
     }
 
     /// Verifies a token, and returns its claims; `None` if it is malformed, forged, expired or for another audience.
+    ///
+    /// Keys that would have to be fetched count as unknown: see [`Context::jwt_claims`].
     #[must_use]
     pub fn verify(&self, token: &str, now: SystemTime) -> Option<Value> {
-        let header = decode_header(token).ok()?;
-        let keys = self.keys.borrow();
-        let fits = |key: &&JwtKey| {
-            let is_named = key.id.is_none() || header.kid.is_none() || key.id == header.kid;
-            key.algorithm == header.alg && is_named
-        };
-        let claims = keys.iter().filter(fits).find_map(|key| {
-            let mut validation = Validation::new(key.algorithm);
-            validation.required_spec_claims.clear();
-            validation.validate_exp = false;
-            validation.validate_aud = false;
-            Some(decode::<Value>(token, &key.key, &validation).ok()?.claims)
-        })?;
-        self.accepts(&claims, now).then_some(claims)
+        match judge(&self.keys.borrow(), token) {
+            Verdict::Signed(claims) => self.accepts(&claims, now).then_some(claims),
+            Verdict::Unknown | Verdict::Forged => None,
+        }
+    }
+
+    /// Verifies a token with all keys, also with those that have to be fetched.
+    async fn verify_in(&self, cx: &Context, token: &str) -> Result<Option<Value>> {
+        let now = cx.wall()?;
+        let mut verdict = judge(&self.keys.borrow(), token);
+        if let Some(published) = &self.published {
+            for need in [Need::Current, Need::Newer] {
+                if matches!(verdict, Verdict::Unknown) {
+                    let keys = published.keys.get(cx, need, || {
+                        let fetched = (published.fetch)(cx);
+                        async move { JwtKey::of_public_set(&fetched.await?) }
+                    });
+                    verdict = judge(&keys.await?, token);
+                }
+            }
+        }
+        Ok(match verdict {
+            Verdict::Signed(claims) => self.accepts(&claims, now).then_some(claims),
+            Verdict::Unknown | Verdict::Forged => None,
+        })
+    }
+
+    fn with_keys(mut self, keys: Result<Vec<JwtKey>>) -> Self {
+        match keys {
+            Ok(mut keys) => self.keys.get_mut().append(&mut keys),
+            Err(error) => self.problem = Some(error.to_string()),
+        }
+        self
     }
 
     fn accepts(&self, claims: &Value, now: SystemTime) -> bool {
@@ -146,25 +196,21 @@ impl Default for Jwt {
     }
 }
 
-/// Reads the keys of a set that are for signatures; each must name its algorithm.
-fn keys(json: &str) -> Result<Vec<JwtKey>> {
-    let set: JwkSet = serde_json::from_str(json)
-        .map_err(|error| Error::new(format!("could not read a set of JSON web keys: {error}")))?;
-    let keys = set.keys.iter().take(KEYS_MAX).filter_map(|jwk| {
-        let algorithm = Algorithm::from_str(&jwk.common.key_algorithm?.to_string()).ok()?;
-        Some(JwtKey {
-            id: jwk.common.key_id.clone(),
-            algorithm,
-            key: DecodingKey::from_jwk(jwk).ok()?,
-        })
-    });
-    let keys: Vec<JwtKey> = keys.collect();
-    if keys.is_empty() {
-        return Err(Error::new(
-            "could not read a set of JSON web keys: it has no key with an algorithm for signatures",
-        ));
+/// What some keys say of a token.
+fn judge(keys: &[JwtKey], token: &str) -> Verdict {
+    // A token whose head cannot be read makes no fetch.
+    let Ok(header) = decode_header(token) else {
+        return Verdict::Forged;
+    };
+    let mut fitting = keys.iter().filter(|key| key.fits(&header)).peekable();
+    if fitting.peek().is_none() {
+        return Verdict::Unknown;
     }
-    Ok(keys)
+    match fitting.find_map(|key| key.claims(token)) {
+        Some(claims) => Verdict::Signed(claims),
+        None if header.kid.is_none() => Verdict::Unknown,
+        None => Verdict::Forged,
+    }
 }
 
 impl Application {
@@ -180,15 +226,19 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500 without [`Application::jwt`].
-    pub fn jwt_claims<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+    /// 500 without [`Application::jwt`]; 503 if keys are needed that cannot be fetched.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, a fetch of keys goes on for later requests.
+    pub async fn jwt_claims<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let jwt: &Jwt = self.shared.state_ref().ok_or_else(|| {
             Error::new("could not verify a token: the application has no keys; set them with Application::jwt")
         })?;
         let Some(token) = self.bearer_token() else {
             return Ok(None);
         };
-        let claims = jwt.verify(token, self.wall()?);
+        let claims = jwt.verify_in(self, token).await?;
         Ok(claims.and_then(|claims| serde_json::from_value(claims).ok()))
     }
 }

@@ -19,11 +19,15 @@ mod encrypted_value;
 mod identity;
 #[cfg(feature = "jwt")]
 mod jwt;
+#[cfg(feature = "jwt")]
+mod jwt_key;
 mod local_path;
 pub(in crate::app) mod nonce;
 #[cfg(feature = "passwords")]
 mod password;
 pub(in crate::app) mod rate_limit;
+#[cfg(any(feature = "jwt", feature = "oidc"))]
+mod refreshed;
 pub(in crate::app) mod security_headers;
 mod session;
 mod signed_cookies;
@@ -43,6 +47,8 @@ pub use cookie_secret::CookieSecret;
 pub use encrypted_cookies::EncryptedCookies;
 #[cfg(feature = "jwt")]
 pub use jwt::Jwt;
+#[cfg(feature = "jwt")]
+pub use jwt_key::JwtAlgorithm;
 pub use local_path::local_path;
 #[cfg(feature = "passwords")]
 pub use password::{PasswordCheck, PasswordSettings};
@@ -55,3 +61,5 @@ pub use xsrf::Xsrf;
 pub use xsrf_token::XsrfToken;
 
 pub(super) use identity::Identity;
+#[cfg(feature = "oidc")]
+pub(crate) use refreshed::{Need, Refreshed};
