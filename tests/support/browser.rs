@@ -32,6 +32,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a page may take to reach the expected state, in milliseconds.
 const CHANGE_MILLISECONDS_MAX: u32 = 20_000;
 
+/// The most pages that a page may leave while a test waits for something on it.
+const NAVIGATIONS_MAX: u32 = 20;
+
 /// The interval between two evaluations, in milliseconds.
 const LOOK_MILLISECONDS: u32 = 10;
 
@@ -143,6 +146,12 @@ impl Browser {
 
     /// Sends a request to the browser, for a page or for itself, and returns the response.
     fn call(&self, session: Option<&str>, method: &str, parameters: &Value) -> Value {
+        let answer = self.try_call(session, method, parameters);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a request to the browser, and returns the response or the error.
+    fn try_call(&self, session: Option<&str>, method: &str, parameters: &Value) -> Result<Value, Value> {
         let mut pipe = self.pipe.borrow_mut();
         pipe.last_id += 1;
         let id = pipe.last_id;
@@ -158,9 +167,9 @@ impl Browser {
             if message["id"] != id {
                 pipe.events.push(message);
             } else if message["error"].is_null() {
-                return message["result"].take();
+                return Ok(message["result"].take());
             } else {
-                panic!("{method}: {}", message["error"]);
+                return Err(message["error"].take());
             }
         }
     }
@@ -211,14 +220,14 @@ impl Page<'_> {
         answer["result"]["value"].take()
     }
 
-    /// Waits until an expression holds.
+    /// Waits until an expression holds, on this page or on one that follows it.
     ///
     /// # Panics
     ///
     /// When the expression does not hold in time; the message shows the page's text.
     #[track_caller]
     pub(crate) fn wait_until(&self, expression: &str) {
-        let held = self.evaluate(&format!(
+        let looking = format!(
             "new Promise(resolve => {{
                 const began = performance.now();
                 const look = () => {{
@@ -228,8 +237,21 @@ impl Page<'_> {
                 }};
                 look();
             }})"
-        ));
-        assert_eq!(held, true, "never so: {expression}");
+        );
+        let parameters = json!({"expression": looking, "awaitPromise": true, "returnByValue": true});
+        for _ in 0..NAVIGATIONS_MAX {
+            // A page that is left answers with an error, and the next one is looked at instead.
+            let answer = self
+                .browser
+                .try_call(Some(&self.session), "Runtime.evaluate", &parameters);
+            if let Ok(mut answer) = answer {
+                let thrown = &answer["exceptionDetails"];
+                assert!(thrown.is_null(), "{expression:.300}\nthrew {thrown}");
+                assert_eq!(answer["result"]["value"].take(), true, "never so: {expression}");
+                return;
+            }
+        }
+        panic!("more than {NAVIGATIONS_MAX} pages before: {expression}");
     }
 
     /// Sets the size of the page in CSS pixels.
