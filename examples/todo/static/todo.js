@@ -7,6 +7,8 @@ const page = document.querySelector("[data-topic]");
 const list = document.getElementById("items");
 const status = document.getElementById("status");
 let failures = 0;
+/** Whether a form leads to another page, such as the one to log out. */
+let isLeaving = false;
 /** News that come before the items themselves do; `null` once those are there. */
 let early = null;
 
@@ -104,7 +106,10 @@ function connect() {
       show(message.data);
     }
   };
-  socket.onclose = () => {
+  socket.onclose = ({ code }) => {
+    // The session has ended, or the list is not shared any more: the server says what to show instead.
+    if (isLeaving) return;
+    if (code === 4401) return location.reload();
     // All pages lose their connection at the same moment; a random wait spreads their return.
     const wait = comeBack ?? Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random());
     early = list && [];
@@ -116,7 +121,10 @@ function connect() {
 /** Sends a form without leaving the page. */
 async function send(event) {
   const form = event.target;
-  if (!list || !form.closest(".paper")) return;
+  if (!list || !form.closest(".paper")) {
+    isLeaving = true;
+    return;
+  }
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form, event.submitter));
   const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
