@@ -6,6 +6,7 @@
 //! - A plain route of one shard while 10,000 logins a minute arrive, against the same route before.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![expect(clippy::disallowed_methods, reason = "its threads run outside the shards")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

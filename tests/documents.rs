@@ -210,7 +210,7 @@ fn systemd_accepts_the_units() {
     let verify = verify.arg("verify").args(UNITS.map(|name| folder.join(name)));
     let verified = match verify.output() {
         Ok(verified) => verified,
-        Err(error) => return skip::skip(&format!("systemd-analyze cannot be run: {error}")),
+        Err(error) => return skip::skip(format!("systemd-analyze cannot be run: {error}")),
     };
     fs::remove_dir_all(&folder).unwrap();
     let said = String::from_utf8_lossy(&verified.stderr);

@@ -63,7 +63,10 @@ fn escaped(name: &str) -> String {
 mod tests {
     use super::{FormPart, FormParts};
 
-    fn form(parts: &[(&str, Option<(&str, &str)>, &str)]) -> (String, String) {
+    /// A name, the filename with its media type, and the content.
+    type Part<'a> = (&'a str, Option<(&'a str, &'a str)>, &'a str);
+
+    fn form(parts: &[Part<'_>]) -> (String, String) {
         let mut form = FormParts::default();
         for (name, file, content) in parts {
             form.push(FormPart {

@@ -3,9 +3,10 @@
 //! Each key is pinned to one algorithm, so a token cannot choose another one for it, nor none. A token must say when it
 //! expires. If it names its audience, the application must be part of it.
 //!
-//! The crate `jsonwebtoken` verifies signatures. Times are compared here, because this layer reads no clock. Keys that
-//! another server publishes are fetched when a token needs them, and again for a token with an unknown key, at a bounded
-//! rate (`refreshed`).
+//! The crate `jsonwebtoken` verifies signatures. Times are compared here, because this layer reads no clock.
+//!
+//! Keys that another server publishes are fetched when a token needs them. A token with an unknown key has them fetched
+//! again, at a bounded rate (`refreshed`).
 
 use core::cell::RefCell;
 use core::fmt;

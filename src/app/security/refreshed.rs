@@ -215,6 +215,11 @@ mod tests {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the start of a made-up time")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
     /// A state whose fetch began at `now` and brought a value.
     fn fetched(now: Instant) -> State<u32> {
         let mut state = empty();
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_first_request_fetches_and_the_others_wait_for_it() {
-        let now = Instant::now();
+        let now = start();
         let mut state = empty();
         assert_eq!(state.step(Need::Current, now, PAUSE), Step::Fetch);
         state.begin(now);
@@ -238,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_old_value_serves_while_a_newer_one_is_fetched() {
-        let now = Instant::now();
+        let now = start();
         let mut state = fetched(now);
         assert_eq!(state.step(Need::Current, now + FRESH - SECOND, PAUSE), Step::Take);
         let later = now + FRESH;
@@ -255,7 +260,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_make_at_most_one_fetch_in_a_pause() {
-        let now = Instant::now();
+        let now = start();
         let state = fetched(now);
         assert_eq!(state.step(Need::Newer, now + PAUSE - SECOND, PAUSE), Step::Take);
         assert_eq!(state.step(Need::Newer, now + PAUSE, PAUSE), Step::Fetch);
@@ -263,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_failed_fetch_is_repeated_after_a_pause() {
-        let now = Instant::now();
+        let now = start();
         let mut state = empty();
         state.begin(now);
         state.keep(Err(Error::new("down")), now);
@@ -284,7 +289,7 @@ mod tests {
     #[test]
     fn the_end_of_a_fetch_wakes_the_requests_that_wait_even_by_a_panic() {
         let state = Rc::new(RefCell::new(empty()));
-        state.borrow_mut().begin(Instant::now());
+        state.borrow_mut().begin(start());
         let mut end = state.borrow_mut().end_of_fetch().unwrap();
         drop(Flight(Rc::clone(&state)));
         end.try_recv().unwrap_err();

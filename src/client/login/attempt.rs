@@ -1,7 +1,8 @@
 //! An attempt to log in, from the redirect to the provider until the visitor comes back.
 //!
 //! The browser keeps it in an encrypted cookie for ten minutes. So a code that comes back belongs to this browser
-//! (`state`, RFC 6749 §10.12), to this attempt (`nonce`), and is useless to anybody who has seen it (PKCE, RFC 7636).
+//! (`state`, RFC 6749 §10.12) and to this attempt (`nonce`). An attacker who has seen the code cannot use it (PKCE, RFC
+//! 7636).
 
 use std::time::Duration;
 

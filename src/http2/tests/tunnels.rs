@@ -74,9 +74,12 @@ fn an_extended_connect_is_a_get_whose_head_says_so() {
 }
 
 /// RFC 8441 §4: the pseudo-field comes with CONNECT alone, once, and with all others (C33).
+/// Names with values, in order.
+type Fields = Vec<(&'static str, &'static str)>;
+
 #[test]
 fn a_protocol_with_another_method_or_without_a_path_is_malformed() {
-    let with = |change: &dyn Fn(&mut Vec<(&'static str, &'static str)>)| {
+    let with = |change: &dyn Fn(&mut Fields)| {
         let mut fields = CONNECT.to_vec();
         change(&mut fields);
         headers(1, false, &fields)

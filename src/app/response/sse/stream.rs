@@ -265,8 +265,10 @@ impl EventStream<'_> {
         self.subscribe_from(topic, had.map_or(first, Start::After))
     }
 
-    /// Sends the messages of the subscribed topics until the peer goes, the server stops, the session ends, the time of
-    /// [`expires_at`](Self::expires_at) comes, or a topic's policy closes a slow stream.
+    /// Sends the messages of the subscribed topics until the stream ends.
+    ///
+    /// It ends when the peer goes, the server stops, or the session ends. It also ends at the time of
+    /// [`expires_at`](Self::expires_at), and when a topic's policy closes a slow stream.
     ///
     /// # Errors
     ///
