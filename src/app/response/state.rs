@@ -216,7 +216,8 @@ impl ResponseState {
 
     /// Turns a large shared content into a stream of its slices, for a driver that would copy the whole.
     pub(in crate::app) fn slice_whole(&mut self) {
-        if self.whole.len() <= SLICE_BYTES || self.has_stream() {
+        // Content without another owner moves, which copies nothing.
+        if self.whole.len() <= SLICE_BYTES || self.whole.is_unique() || self.has_stream() {
             return;
         }
         let whole = core::mem::take(&mut self.whole);
