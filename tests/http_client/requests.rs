@@ -132,7 +132,6 @@ fn mistakes_are_errors_of_the_call_that_sends() {
             (get(""), "URL is invalid"),
             (get("/path"), "URL is invalid"),
             (get("ftp://a/"), "the scheme is ftp"),
-            (get("https://a/"), "TLS"),
             (get("http://a:66000/"), "URL is invalid"),
             (get("http://a/").header("connection", "x"), "belongs to the connection"),
             (

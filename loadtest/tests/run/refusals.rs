@@ -74,7 +74,7 @@ fn command_line_mistakes_are_named() {
     let good = "http://127.0.0.1/";
     for (url, arguments, status, mistake) in [
         ("127.0.0.1:80", "", 2, "must start with http://"),
-        ("https://127.0.0.1/", "", 2, "TLS is not supported"),
+        ("ftp://127.0.0.1/", "", 2, "must start with http://, https:// or ws://"),
         (good, "--rate 0", 1, "the rate must be"),
         (good, "--threads 65", 1, "65 threads cannot share 64 connections"),
         (good, "--cores 1023", 1, "may not run on core 1023"),
