@@ -69,7 +69,7 @@ struct TodoFlags {
     /// The memory that hashing one password takes, in KiB.
     #[arg(long, default_value_t = 19_456, value_name = "N")]
     password_memory_kib: u32,
-    /// The origin of the site as browsers see it, such as https://todo.example; by default that of each request.
+    /// The origin of the site as browsers see it, such as `https://todo.example`; by default that of each request.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
 }
